@@ -1,0 +1,90 @@
+"""Guides by name: distributions over the flat unconstrained position, for any program.
+
+    normal        q(u) = Normal(loc, scale), every coordinate on its own. Its scales are too small where coordinates are
+                  correlated.
+    multivariate  q(u) = Normal(loc, L L'), L lower triangular: dim (dim + 1) / 2 numbers.
+    delta         a point: the maximum a posteriori of the constrained values, no Jacobian; no spread, so no k-hat.
+
+Being over the flat position they see every support re-read at each evaluation, improper priors included.
+Source: Kucukelbir et al., Automatic differentiation variational inference, JMLR 18, 2017.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import NameNotFoundError
+from ..objective import FlatGuide, Noise
+from ..targets import LogDensity
+
+__all__ = ["Delta", "MultivariateNormal", "Normal", "by_name"]
+
+LOC, LOG_SCALE, TRIL = "guide.loc", "guide.log_scale", "guide.tril"
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Mean-field normal. Contains the posterior of independent Gaussian coordinates."""
+
+    initial_scale: float = 0.1
+    jacobian = True
+
+    def initial(self, density: LogDensity, position: Tensor) -> dict[str, Tensor]:
+        return {LOC: position.clone(), LOG_SCALE: torch.full_like(position, math.log(self.initial_scale))}
+
+    def noise(self, dim: int, dtype: torch.dtype) -> list[Noise]:
+        return [Noise("normal", (dim,), dtype)]
+
+    def __call__(self, params: Mapping[str, Tensor], noise: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        return params[LOC] + params[LOG_SCALE].exp() * noise[0], _log_q(params, noise[0])
+
+
+@dataclass(frozen=True)
+class MultivariateNormal(Normal):
+    """Full-covariance normal. Contains every Gaussian posterior."""
+
+    def initial(self, density: LogDensity, position: Tensor) -> dict[str, Tensor]:
+        dim = len(position)
+        return {**super().initial(density, position), TRIL: position.new_zeros(dim * (dim - 1) // 2)}
+
+    def __call__(self, params: Mapping[str, Tensor], noise: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        loc, scale = params[LOC], params[LOG_SCALE].exp()
+        dim = len(loc)
+        rows, columns = torch.tril_indices(dim, dim, -1, device=loc.device)
+        unit = torch.zeros(dim, dim, dtype=loc.dtype, device=loc.device).index_put((rows, columns), params[TRIL])
+        # L = diag(scale) (I + unit): the columns below the diagonal are in units of their row's scale
+        return loc + scale * (noise[0] + unit @ noise[0]), _log_q(params, noise[0])
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A point estimate."""
+
+    jacobian = False
+
+    def initial(self, density: LogDensity, position: Tensor) -> dict[str, Tensor]:
+        return {LOC: position.clone()}
+
+    def noise(self, dim: int, dtype: torch.dtype) -> list[Noise]:
+        return []
+
+    def __call__(self, params: Mapping[str, Tensor], noise: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        return params[LOC] * 1.0, params[LOC].new_zeros(())
+
+
+def _log_q(params: Mapping[str, Tensor], noise: Tensor) -> Tensor:
+    """Log density of the position that this noise becomes ()."""
+    dim = noise.shape[-1]
+    return -0.5 * (noise * noise).sum(-1) - params[LOG_SCALE].sum() - 0.5 * dim * math.log(2 * math.pi)
+
+
+GUIDES: dict[str, type[FlatGuide]] = {"normal": Normal, "multivariate": MultivariateNormal, "delta": Delta}
+
+
+def by_name(name: str) -> FlatGuide:
+    if name not in GUIDES:
+        raise NameNotFoundError(f"no guide named {name!r}; there are {', '.join(sorted(GUIDES))}, or give a guide program")
+    return GUIDES[name]()

@@ -1,0 +1,66 @@
+"""A guide part that families share: one normal over the unconstrained values of several sites.
+
+Each site is given the ones before it,
+
+    u_i = centre_i + unit_i v_i
+    v_i | v_<i ~ Normal(loc_i + scale_i T_i,< d_<, L_i L_i'),   d_j = (v_j - loc_j) / scale_j,   L_i = diag(scale_i) (I + T_ii)
+
+with T strictly lower triangular: together a normal with any covariance, in the form of ordinary sample sites. All numbers
+that are learned are of order one, whatever the units of the data.
+Source: Kucukelbir et al., Automatic differentiation variational inference, JMLR 18, 2017 (the family of distributions).
+"""
+
+from collections.abc import Mapping
+
+import pyro
+from pyro.distributions.transforms import LowerCholeskyAffine
+import pyro.distributions as dist
+import torch
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+from torch.distributions import biject_to
+from torch.distributions.constraints import Constraint
+from torch.distributions.transforms import AffineTransform, ComposeTransform, ReshapeTransform, Transform
+
+__all__ = ["FULL_UP_TO", "JointNormal"]
+
+FULL_UP_TO = 100  # numbers; above, every coordinate is independent, as a full covariance grows by the square
+
+
+class JointNormal(PyroModule):
+    """Contains every normal in unconstrained space of up to FULL_UP_TO numbers, above that those with a diagonal covariance.
+
+    centre   site -> unconstrained values at which it begins; their shape is the site's unconstrained shape
+    unit     site -> scale of one step in those values, the same shape
+    """
+
+    def __init__(self, centre: Mapping[str, Tensor], unit: Mapping[str, Tensor], scale: float = 0.1):
+        super().__init__()
+        self.shapes = {name: u.shape for name, u in centre.items()}
+        dim = sum(u.numel() for u in centre.values())
+        self.register_buffer("centre", torch.cat([u.reshape(-1) for u in centre.values()]))
+        self.register_buffer("unit", torch.cat([unit[name].reshape(-1) for name in centre]))
+        self.loc = nn.Parameter(torch.zeros(dim))  # in units
+        self.log_scale = nn.Parameter(torch.full((dim,), scale).log())
+        self.coupling = nn.Parameter(torch.zeros(dim, dim)) if dim <= FULL_UP_TO else None  # T; its upper part is not used
+
+    def sample(self, supports: Mapping[str, Constraint]) -> None:
+        """One sample site for each of `supports`, with the whole of its value as one event."""
+        deviation = self.loc.new_zeros(0)  # d of the sites so far
+        start = 0
+        for name, support in supports.items():
+            part = slice(start, start + self.shapes[name].numel())
+            start = part.stop
+            loc, scale = self.loc[part], self.log_scale[part].exp()
+            to_site = self._transform(name, part, support)
+            within = torch.eye(len(loc)).to(loc) + self.coupling[part, part].tril(-1)
+            mean = loc + scale * (self.coupling[part, : part.start] @ deviation)
+            v = dist.TransformedDistribution(dist.Normal(torch.zeros_like(loc), 1.).to_event(1), [LowerCholeskyAffine(mean, scale[:, None]*within)])
+            value = pyro.sample(name, dist.TransformedDistribution(v, [to_site]))
+            deviation = torch.cat([deviation, (to_site.inv(value) - loc) / scale])
+
+    def _transform(self, name: str, part: slice, support: Constraint) -> Transform:
+        """v (d,) -> the site's value, with the plates of the model as leftmost dimensions."""
+        shape = self.shapes[name]
+        into_units = AffineTransform(self.centre[part], self.unit[part], event_dim=1)
+        return ComposeTransform([into_units, ReshapeTransform((shape.numel(),), shape), biject_to(support)])

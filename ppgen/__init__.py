@@ -1,0 +1,61 @@
+"""ppgen: generative families as Pyro model/guide pairs, and one set of engines for all of them.
+
+    from ppgen import compare, datasets
+    from ppgen.models import GaussianMixture
+    from ppgen.inference import NUTS, SVI
+
+Names are imported when they are first used, so that `import ppgen` stays fast.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# name -> the module that defines it; a module never has the name of what it exports
+_EXPORTS = {
+    "Comparison": "comparison",
+    "Family": "family",
+    "LogDensity": "targets",
+    "Posterior": "posterior",
+    "PpgenError": "errors",
+    "PpgenWarning": "errors",
+    "Program": "program",
+    "Score": "tasks",
+    "compare": "comparison",
+    "infer": "tasks",
+    "learn": "tasks",
+    "predict": "tasks",
+    "sample": "tasks",
+    "score": "tasks",
+    "simulate": "simulation",
+}
+_MODULES = ("datasets", "errors", "inference", "models")
+
+__all__ = [*_EXPORTS, *_MODULES, "__version__"]
+
+if TYPE_CHECKING:
+    from . import datasets, errors, inference, models
+    from .comparison import Comparison, compare
+    from .errors import PpgenError, PpgenWarning
+    from .family import Family
+    from .posterior import Posterior
+    from .program import Program
+    from .simulation import simulate
+    from .targets import LogDensity
+    from .tasks import Score, infer, learn, predict, sample, score
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

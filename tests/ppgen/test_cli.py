@@ -1,0 +1,193 @@
+"""The command line, run as a user does: what it prints, what it leaves behind, and how it fails."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ppgen.cli import main
+
+MODEL = '''
+import pyro
+import pyro.distributions as dist
+import torch
+
+def my_model(x, *, prior_scale=1.0):
+    loc = pyro.sample("loc", dist.Normal(0.0, prior_scale))
+    with pyro.plate("data", len(x)):
+        pyro.sample("x", dist.Normal(loc, 5.0), obs=x)
+
+def needs_more(x, *, width):
+    my_model(x, prior_scale=width)
+
+number = 3
+'''
+SMALL = ["--num-warmup", "150", "--num-samples", "200", "--num-chains", "2", "--num-steps", "200", "--quiet"]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a model, good data and three kinds of bad data."""
+    (tmp_path / "my_file.py").write_text(MODEL)
+    (tmp_path / "broken.py").write_text("import pyro\nthis is not python\n")
+    (tmp_path / "my.csv").write_text("depth\n" + "\n".join(str(40.0 + 5.0 * ((7 * i) % 11 - 5)) for i in range(33)) + "\n")
+    (tmp_path / "nan.csv").write_text("depth\n1.5\nnan\n2.5\n")
+    (tmp_path / "text.csv").write_text("depth\n1.5\ndeep\n2.5\n")
+    (tmp_path / "empty.csv").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_compare_a_users_own_function(folder: Path) -> None:
+    """The posterior of a normal mean is known: n = 33, sum x / 25, prior N(0, 100^2)."""
+    result = run("compare", "my_file.py:my_model", "--data", "my.csv", "--out", "out", "--param", "prior_scale=100", *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "can be trusted" in result.output or "read with care" in result.output
+    assert sorted(p.name for p in (folder / "out").iterdir()) == ["nuts.nc", "report.html", "settings.json", "svi.nc"]
+    assert "depth" in (folder / "out" / "report.html").read_text(encoding="utf-8")
+    settings = json.loads((folder / "out" / "settings.json").read_text())
+    assert settings["engines"]["nuts"]["settings"]["num_samples"] == 200
+    import xarray
+
+    data = [40.0 + 5.0 * ((7 * i) % 11 - 5) for i in range(33)]
+    precision = 33 / 25 + 1e-4
+    for name in ("nuts", "svi"):
+        with xarray.open_dataset(folder / "out" / f"{name}.nc", group="posterior") as stored:
+            loc = stored["loc"].values
+        assert abs(loc.mean() - sum(data) / 25 / precision) < 0.35 * precision**-0.5
+        assert 0.75 < loc.std() * precision**0.5 < 1.3
+
+
+def test_compare_a_family_by_name(folder: Path) -> None:
+    arguments = ["--engines", "SVI,nuts", "--out", "report", "--seed", "1", "--param", "num_components=2"]
+    result = run("compare", "gaussian-mixture", "--data", "old-faithful", *arguments, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "GaussianMixture on old-faithful" in result.output
+    page = (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert "contours of each component" in page
+    assert "waiting" in page
+
+
+def test_fit_saves_a_posterior_that_loads(folder: Path) -> None:
+    from ppgen.posterior import Posterior
+
+    result = run("fit", "my_file.py:my_model", "--data", "my.csv", "--engine", "nuts", "--out", "fit", *SMALL)
+    assert result.exit_code == 0, result.output
+    assert Posterior.load(folder / "fit").draws["loc"].shape == (2, 200)
+
+
+def test_settings_reach_the_engines_that_have_them(folder: Path) -> None:
+    result = run(
+        *("compare", "my_file.py:my_model", "--data", "my.csv", "--out", "out", *SMALL),
+        *("--set", "nuts.target_accept_prob=0.9", "--set", "learning-rate=0.05"),
+    )
+    assert result.exit_code == 0, result.output
+    stored = json.loads((folder / "out" / "settings.json").read_text())["engines"]
+    assert stored["nuts"]["settings"]["target_accept_prob"] == 0.9
+    assert stored["svi"]["settings"]["learning_rate"] == 0.05
+    assert stored["svi"]["settings"]["num_steps"] == 200
+
+
+def test_list_shows_what_there_is() -> None:
+    result = run("list")
+    assert result.exit_code == 0
+    for name in ("gaussian-mixture", "nuts", "svi", "old-faithful", "galaxies", "crabs-1894"):
+        assert name in result.output
+
+
+DATA = ("--data", "my.csv")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit"),
+    [
+        (("compare", "gausian-mixture", "--data", "old-faithful"), "gaussian-mixture"),
+        (("compare", "my_file.py:my_model", *DATA, "--engines", "svi,nutz"), "nutz"),
+        (("compare", "my_file.py:my_model", "--data", "old-faithfull"), "old-faithful"),
+        (("compare", "my_file.py:my_model", "--data", "none.csv"), "none.csv"),
+        (("compare", "my_file.py:my_model", "--data", "nan.csv"), "NaN"),
+        (("compare", "my_file.py:my_model", "--data", "text.csv"), "deep"),
+        (("compare", "my_file.py:my_model", "--data", "empty.csv"), "empty.csv"),
+        (("compare", "my_file.py:my_modell", *DATA), "my_model"),
+        (("compare", "nowhere.py:my_model", *DATA), "nowhere.py"),
+        (("compare", "broken.py:my_model", *DATA), "broken.py"),
+        (("compare", "my_file.py:number", *DATA), "not callable"),
+        (("compare", "my_file.py:my_model", *DATA, "--param", "prior_scal=2"), "prior_scale"),
+        (("compare", "my_file.py:my_model", *DATA, "--param", "prior_scale"), "key=value"),
+        (("compare", "my_file.py:needs_more", *DATA), "width"),
+        (("compare", "my_file.py:my_model", *DATA, "--engines", "nuts", "--num-steps", "9"), "num_steps"),
+        (("compare", "my_file.py:my_model", *DATA, "--set", "svi.num_step=9"), "num_steps"),
+        (("compare", "my_file.py:my_model", *DATA, "--engines", ","), "--engines"),
+        (("fit", "my_file.py:my_model", *DATA, "--engine", "gibs"), "gibs"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_error_is_one_line_that_names_the_culprit(folder: Path, arguments: tuple[str, ...], culprit: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert culprit in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_checkpoint_of_another_run_is_refused(folder: Path) -> None:
+    fit = ("fit", "my_file.py:my_model", *DATA, "--out", "fit", "--checkpoint", "ckpt", *SMALL)
+    assert run(*fit).exit_code == 0
+    result = run(*fit, "--seed", "5")
+    assert result.exit_code == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "ckpt" in result.stderr
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+
+
+def test_help_answers_at_once() -> None:
+    """Best of five, against an interpreter that does nothing: only click may come on top."""
+    best = {}
+    for name, command in (("help", ["-m", "ppgen", "--help"]), ("python", ["-c", "pass"])):
+        times = []
+        for _ in range(5):
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, *command], check=True, capture_output=True, env=_environment())
+            times.append(time.perf_counter() - begin)
+        best[name] = min(times)
+    assert best["help"] - best["python"] < 0.3
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"torch", "pyro", "numpy", "pandas", "matplotlib", "arviz", "rich"}
+    code = f"import sys, ppgen.cli; print(sorted(set(sys.modules) & {heavy!r}))"
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=_environment())
+    assert shown.stdout.strip() == "[]"
+
+
+def test_version() -> None:
+    from ppgen import __version__
+
+    assert run("--version").output.strip() == f"ppgen {__version__}"
+
+
+def test_interrupt_is_130(folder: Path) -> None:
+    """Ctrl-C while nothing has been drawn yet: one line, no traceback."""
+    (folder / "slow.py").write_text("import time\ndef model(x):\n    print('started', flush=True)\n    time.sleep(60)\n")
+    command = [sys.executable, "-m", "ppgen", "fit", "slow.py:model", "--data", "my.csv", "--quiet"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment())
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "started"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "ppgen: interrupted"
