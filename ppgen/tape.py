@@ -82,6 +82,17 @@ def _places(t: Tensor) -> Tensor:
     return torch.as_strided(places, t.shape, t.stride(), t.storage_offset())
 
 
+def _order(t: Tensor) -> list[int]:
+    """Dimensions from the slowest in memory to the fastest."""
+    return sorted(range(t.dim()), key=lambda d: -t.stride(d))
+
+
+def _dense(t: Tensor) -> Tensor:
+    """t with its dimensions as they stand in memory."""
+    with _disable_current_modes():
+        return t.detach().permute(_order(t))
+
+
 def users_line() -> str:
     """The innermost line of the stack that is neither torch's, Pyro's nor ours: what an error message points at."""
     for frame in reversed(traceback.extract_stack()):
@@ -290,8 +301,9 @@ class Tape(TorchDispatchMode):
             owner = next((k for k in self._kept if id(k) in self._node and _storage(k) == key), None)
             if owner is None:
                 flat = self._constant(before)
-            elif owner.is_contiguous() and owner.numel() == before.numel() and owner.dtype == t.dtype:
-                flat = self._add(aten.reshape.default, (self._node[id(owner)], [-1]), {}, before)
+            elif _dense(owner).is_contiguous() and owner.numel() == before.numel() and owner.dtype == t.dtype:
+                inside_out = self._add(aten.permute.default, (self._node[id(owner)], _order(owner)), {}, _dense(owner))
+                flat = self._add(aten.reshape.default, (inside_out, [-1]), {}, before)
             else:
                 raise RecordingError(f"an in-place write through a strided view of a recorded value: {users_line()}")
         with _disable_current_modes():
