@@ -27,6 +27,7 @@ aten = torch.ops.aten
 IDENTITIES = {aten.alias.default, aten.lift_fresh.default, aten.lift_fresh_copy.default}
 # A failed Cholesky is nan for one chain, never an error for all of them.
 DROPPED = {aten._linalg_check_errors.default}
+RESHAPES = {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapdims_", "swapaxes_"}
 LIBRARIES = tuple(os.path.dirname(path) + os.sep for path in (torch.__file__, pyro.__file__, __file__))
 
 
@@ -202,6 +203,8 @@ class Tape(TorchDispatchMode):
             self._bind(out, self.node(args[0]))
             return out
         if func._schema.is_mutable:
+            if func.name().split("::")[1].split(".")[0] in RESHAPES:
+                return self._reshape(func, args)
             return self._write(func, args, kwargs)
         return self._record(func, args, kwargs)
 
@@ -255,6 +258,16 @@ class Tape(TorchDispatchMode):
         return names
 
     # Writes
+
+    def _reshape(self, func: Any, args: tuple) -> Any:
+        """An in-place change of shape writes no element: its functional twin is a view."""
+        before = self.node(args[0])
+        twin = getattr(getattr(aten, func.name().split("::")[1].split(".")[0].rstrip("_")), func._overloadname)
+        with _disable_current_modes(), torch.no_grad():
+            func(*args)
+            value = args[0].detach()
+        self._bind(args[0], self._add(twin, (before, *args[1:]), {}, value))
+        return args[0]
 
     def _protect(self, tensors: list[Tensor]) -> None:
         """A constant that is written to after it was used keeps its old value in the graph."""
