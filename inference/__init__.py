@@ -1,1 +1,6 @@
 """Engines: one file each; every one works on every program, or says why it does not."""
+
+from .hmc import HMC
+from .nuts import NUTS
+
+__all__ = ["HMC", "NUTS"]

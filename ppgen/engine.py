@@ -1,0 +1,405 @@
+"""The engine contract and the one driver.
+
+An engine is a frozen dataclass whose fields are all of its settings. One-shot engines only have `run`. Engines that go step by
+step say what one step is, and `drive` does the rest: blocks, warm-up, progress, checkpoints, Ctrl-C.
+"""
+
+import hashlib
+import platform
+import signal
+import threading
+import time
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import FrameType
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
+
+import numba
+import numpy as np
+import pyro
+import torch
+from torch import Tensor
+
+from . import __version__
+from .discovery import kebab
+from .errors import EngineError, PpgenWarning
+from .folder import Checkpoint
+from .keys import Key
+from .lowering import Lowering
+from .posterior import Posterior
+from .progress import progress_bar
+from .program import Program
+
+__all__ = ["Block", "Engine", "Nothing", "Run", "SteppingEngine", "Target", "drive", "provenance", "require_positive"]
+
+BLOCK = 0.5  # seconds that a block should take
+SAVE_EVERY = 2.0  # seconds between checkpoints, at most
+GROWTH = 8  # of a block's length over the one before, at most
+
+
+class Target(Protocol):
+    """What the driver asks of a target, whichever reading of a recording it is."""
+
+    dtype: torch.dtype
+    device: torch.device
+    lowering: Lowering
+    seconds: dict[str, float]  # record, check, compile
+    evaluations: int  # gradients so far, one per chain or particle
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+class Nothing(NamedTuple):
+    """The tuning of an engine that tunes nothing."""
+
+
+class Block(NamedTuple):
+    """A number of draws made in one go. What was drawn is (chains, made, ...); `made` is what was asked, or less."""
+
+    state: Any
+    tuning: Any
+    draws: dict[str, Tensor]
+    stats: dict[str, Tensor]
+    made: int
+    finished: bool
+
+
+Advance = Callable[[Any, Any, Any, Key, int, bool], Block]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine(ABC):
+    """Settings that every engine has.
+
+    seed         of all randomness; the same program, data and settings give the same draws
+    progress     show a bar where stderr is a terminal
+    checkpoint   a folder that may exist and be empty; the same call resumes from it
+    lowering     auto, or the one that must run: recorded, eager
+    dtype        of the computation; None is float64 for samplers and the program's own for optimisers
+    keep         names of the sites whose draws are kept; None keeps all
+    """
+
+    seed: int = 0
+    progress: bool = True
+    checkpoint: str | Path | None = None
+    lowering: str = "auto"
+    dtype: torch.dtype | None = None
+    keep: Sequence[str] | None = None
+
+    # Settings that cannot change a draw that is there already
+    FREE: ClassVar[frozenset[str]] = frozenset({"progress", "checkpoint", "keep"})
+
+    @abstractmethod
+    def run(self, program: Callable | Program, *args: Any, **kwargs: Any) -> Posterior:
+        """The posterior of a program given its arguments, which stay the user's own."""
+
+    @property
+    def name(self) -> str:
+        return kebab(type(self).__name__)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting, as JSON can hold it."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SteppingEngine(Engine):
+    """An engine that goes step by step. State, Tuning and Info are its own named tuples.
+
+        init(target, key)                         -> State, Tuning
+        step(target, state, tuning, key)          -> State, Info    one draw, batched over chains; the key says which it is
+        adapt(target, state, info, tuning, key)   -> Tuning         during warm-up only
+        collect(state)                            -> raw tensors (chains, ...) of one draw
+        done(state, info)                         -> True where the engine stops by itself
+        block(target, stop)                       -> one call that does what the loop over `step` and `adapt` does, or None
+    """
+
+    @property
+    @abstractmethod
+    def chains(self) -> tuple[int, ...]: ...
+
+    @property
+    @abstractmethod
+    def warmup(self) -> int:
+        """Draws that adapt and are not kept."""
+
+    @property
+    @abstractmethod
+    def total(self) -> int:
+        """Draws in all, warm-up and those that thinning drops counted."""
+
+    @abstractmethod
+    def init(self, target: Any, key: Key) -> tuple[Any, Any]: ...
+
+    @abstractmethod
+    def step(self, target: Any, state: Any, tuning: Any, key: Key) -> tuple[Any, Any]: ...
+
+    def adapt(self, target: Any, state: Any, info: Any, tuning: Any, key: Key) -> Any:
+        return tuning
+
+    def collect(self, state: Any) -> dict[str, Tensor]:
+        return {}
+
+    def done(self, state: Any, info: Any) -> bool:
+        return False
+
+    def block(self, target: Any, stop: "Interrupt") -> Advance | None:
+        return None
+
+    def kept(self, at: int) -> slice:
+        """Which draws are kept of a block that begins with draw `at`, after warm-up."""
+        return slice(None)
+
+    def note(self, stats: Mapping[str, Tensor]) -> str:
+        """What the progress bar says beside the count, of the block before."""
+        return ""
+
+
+@dataclass
+class Run:
+    """What the driver returns: kept draws and stats (chains, draws, ...), and all that is needed to go on."""
+
+    draws: dict[str, Tensor]
+    stats: dict[str, Tensor]
+    state: Any
+    tuning: Any
+    at: int
+    interrupted: bool
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Interrupt:
+    """The first Ctrl-C asks to stop between two draws; the second raises. Outside of the main thread it does nothing."""
+
+    def __init__(self) -> None:
+        self.flag = np.zeros(1, np.int64)  # machine code can read it
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.flag[0]:
+            raise KeyboardInterrupt
+        self.flag[0] = 1
+
+    def __bool__(self) -> bool:
+        return bool(self.flag[0])
+
+    def __enter__(self) -> Self:
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGINT, self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGINT, self._before)
+
+
+def loop(engine: SteppingEngine, stop: Interrupt) -> Advance:
+    """A block as a loop over `step` and `adapt`."""
+
+    def advance(target: Any, state: Any, tuning: Any, key: Key, count: int, adapting: bool) -> Block:
+        rows, infos, finished = [], [], False
+        for i in range(count):
+            here = key.at(key.draw + i)
+            state, info = engine.step(target, state, tuning, here)
+            if adapting:
+                tuning = engine.adapt(target, state, info, tuning, here)
+            rows.append(engine.collect(state))
+            infos.append(info._asdict())
+            finished = engine.done(state, info)
+            if finished or stop:
+                break
+        return Block(state, tuning, _stack(rows), _stack(infos), len(rows), finished)
+
+    return advance
+
+
+class _Driver:
+    """One run in progress."""
+
+    def __init__(self, engine: SteppingEngine, target: Target, before: Run | None):
+        self.engine, self.target = engine, target
+        self.key = Key(engine.seed, 0, engine.chains, target.device)
+        self.finished, self.at = False, 0
+        self.kept: list[dict[str, Tensor]] = []  # chunks; what `pending` holds is not yet in the checkpoint
+        self.pending: list[dict[str, Tensor]] = []
+        self.seconds: dict[str, float] = {}
+        if before is not None:
+            self.state, self.tuning, self.at = before.state, before.tuning, before.at
+            self.kept = [_flat(before.draws, before.stats)]
+        else:
+            with self._timed("start"):
+                self.state, self.tuning = engine.init(target, self.key)
+
+    def run(self) -> Run:
+        engine = self.engine
+        with (
+            Interrupt() as stop,
+            Checkpoint(engine.checkpoint, fingerprint(engine, self.target)) if engine.checkpoint else nullcontext() as checkpoint,
+            progress_bar(type(engine).__name__, engine.total, engine.progress) as report,
+        ):
+            self._resume(checkpoint)
+            advance = engine.block(self.target, stop) or loop(engine, stop)
+            budget, saved = 1, time.perf_counter()
+            while self.at < engine.total and not self.finished and not stop:
+                begin = time.perf_counter()
+                with self._timed("sample"):
+                    block = self._advance(advance, budget)
+                report(self.at, engine.total, engine.note(block.stats))
+                took = time.perf_counter() - begin
+                budget = max(1, min(GROWTH * budget, int(block.made * BLOCK / max(took, 1e-9))))
+                last = self.at >= engine.total or self.finished or bool(stop)
+                if checkpoint is not None and (last or time.perf_counter() - saved >= SAVE_EVERY):
+                    self._save(checkpoint)
+                    saved = time.perf_counter()
+            interrupted = bool(stop) and self.at < engine.total
+        everything = _join(self.kept + self.pending)
+        return Run(*_parts(everything), self.state, self.tuning, self.at, interrupted, self.seconds)
+
+    def _advance(self, advance: Advance, budget: int) -> Block:
+        """One block; it never straddles the end of warm-up."""
+        engine = self.engine
+        adapting = self.at < engine.warmup
+        count = min(budget, (engine.warmup if adapting else engine.total) - self.at)
+        block = advance(self.target, self.state, self.tuning, self.key.at(self.at), count, adapting)
+        if not adapting:
+            kept = engine.kept(self.at)
+            self.pending.append({k: v[:, kept] for k, v in _flat(block.draws, block.stats).items()})
+        self.state, self.tuning, self.finished = block.state, block.tuning, block.finished
+        self.at += block.made
+        return block
+
+    def _resume(self, checkpoint: Checkpoint | None) -> None:
+        saved = checkpoint.load((self.state, self.tuning)) if checkpoint is not None else None
+        if saved is not None:
+            self.state, self.tuning, self.at, self.finished, self.kept = saved
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        chunk = _join(self.pending)
+        checkpoint.save(self.state, self.tuning, self.at, self.finished, chunk)
+        self.kept, self.pending = [*self.kept, chunk] if chunk else self.kept, []
+
+    def _timed(self, name: str) -> "_Timed":
+        return _Timed(self.seconds, name, self.target)
+
+
+class _Timed:
+    """Adds the block's seconds under a name, less what the target counts for itself (recording, checks, compiling)."""
+
+    def __init__(self, seconds: dict[str, float], name: str, target: Target):
+        self.seconds, self.name, self.target = seconds, name, target
+
+    def __enter__(self) -> None:
+        self.begin, self.own = time.perf_counter(), sum(self.target.seconds.values())
+
+    def __exit__(self, *_: object) -> None:
+        took = time.perf_counter() - self.begin - (sum(self.target.seconds.values()) - self.own)
+        self.seconds[self.name] = self.seconds.get(self.name, 0.0) + took
+
+
+def drive(engine: SteppingEngine, target: Target, before: Run | None = None) -> Run:
+    """Run an engine on a target to its end, or on from where a run before it stood.
+
+    Draws do not depend on where blocks end, as the key holds the draw's index. Raises CheckpointError; KeyboardInterrupt
+    where Ctrl-C came before the first draw that is kept.
+    """
+    run = _Driver(engine, target, before).run()
+    if run.interrupted:
+        if run.at <= engine.warmup:
+            raise KeyboardInterrupt
+        done = f"{type(engine).__name__} was interrupted after {run.at:,} of {engine.total:,} draws (warm-up counted)"
+        how = "the same call resumes it" if engine.checkpoint else "with checkpoint= it could be resumed"
+        warnings.warn(f"{done}; what is finished is kept, and {how}", PpgenWarning, stacklevel=3)
+    return run
+
+
+# Draws and stats as one flat dict, as chunks hold them
+
+
+def _flat(draws: Mapping[str, Tensor], stats: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {**{f"draws.{k}": v for k, v in draws.items()}, **{f"stats.{k}": v for k, v in stats.items()}}
+
+
+def _parts(flat: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    draws = {k.removeprefix("draws."): v for k, v in flat.items() if k.startswith("draws.")}
+    return draws, {k.removeprefix("stats."): v for k, v in flat.items() if k.startswith("stats.")}
+
+
+def _join(chunks: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {k: torch.cat([c[k] for c in chunks], 1) for k in chunks[0]} if chunks else {}
+
+
+def _stack(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {k: torch.stack([r[k] for r in rows], 1) for k in rows[0]}
+
+
+# Identity and provenance
+
+
+def fingerprint(engine: Engine, target: Target) -> dict[str, str]:
+    """What draws depend on, part by part: what a checkpoint must agree with."""
+    settings = {k: v for k, v in engine.settings.items() if k not in engine.FREE}
+    parts = {"engine": engine.name, "program, data or parameters": target.fingerprint, "lowering": target.lowering.name}
+    parts |= {f"setting {k}": repr(v) for k, v in settings.items() if k != "lowering"}
+    parts |= {f"version of {k}": v for k, v in versions().items()}
+    return {k: hashlib.sha256(v.encode()).hexdigest()[:16] for k, v in {**parts, "processor": _processor()}.items()}
+
+
+def versions() -> dict[str, str]:
+    return {
+        "ppgen": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pyro": pyro.__version__,
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+    }
+
+
+def _processor() -> str:
+    return f"{platform.machine()} {platform.processor()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def provenance(engine: Engine, target: Target, seconds: Mapping[str, float], interrupted: bool = False) -> dict[str, Any]:
+    """How a posterior came about; JSON-able. `seconds`: start, sample, collect, total; the target adds its own."""
+    return {
+        "engine": engine.name,
+        "settings": engine.settings,
+        "lowering": target.lowering._asdict(),
+        "device": str(target.device),
+        "dtype": str(target.dtype).removeprefix("torch."),
+        "seconds": {k: float(v) for k, v in {**target.seconds, **seconds}.items()},
+        "gradients": int(target.evaluations),
+        "interrupted": interrupted,
+        "versions": versions(),
+        "processor": _processor(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON can hold it: callables by their name, tensors by their values."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if isinstance(value, (Path, torch.dtype, torch.device)):
+        return str(value).removeprefix("torch.")
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def require_positive(engine: Engine, *names: str) -> None:
+    """Raise EngineError unless these settings are whole numbers of at least 1."""
+    for name in names:
+        value = getattr(engine, name)
+        if not (isinstance(value, int) and value >= 1):
+            raise EngineError(f"{type(engine).__name__}: {name} must be a whole number of at least 1, got {value!r}")
