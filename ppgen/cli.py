@@ -11,17 +11,18 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from types import ModuleType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import click
 
 from .discovery import closest, engines, families, kebab, one_line, pick
-from .errors import DataError, NameNotFoundError, PpgenError, ProgramError
+from .errors import DataError, EngineError, NameNotFoundError, PpgenError, ProgramError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from .comparison import Comparison
     from .datasets import Dataset
     from .engine import Engine
 
@@ -76,7 +77,7 @@ def main() -> None:
 # Options that commands share. Each setting goes to the engines that have it.
 
 
-def _run_options(command: Callable) -> Callable:
+def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--data", required=True, metavar="DATA", help="A data set's name or a .csv, .npz or .npy file."),
         click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="An argument of TARGET; repeatable."),
@@ -102,21 +103,13 @@ def _run_options(command: Callable) -> Callable:
 @click.option("--engines", "names", default="svi,nuts", show_default=True, metavar="NAMES", help="Separated by commas.")
 @click.option("--out", type=click.Path(file_okay=False), default="report", show_default=True, help="Folder for the report.")
 @_run_options
-def compare(target: str, names: str, out: str, data: str, params: tuple[str, ...], **settings: Any) -> None:
+def compare(names: str, out: str, **options: Any) -> None:
     """Fit TARGET to DATA by several engines; print and save how they compare.
 
     Writes report.html, one netCDF file per engine for ArviZ, and settings.json.
     """
-    from .comparison import compare as compare_posteriors
-
-    runs = _engines([name.strip() for name in names.split(",") if name.strip()], settings)
-    dataset = _load(data)
-    program, keywords = _program(target, _assignments(params, "--param"), dataset)
-    posteriors = {name: engine.run(program, dataset.x, **keywords) for name, engine in runs.items()}
-    comparison = compare_posteriors(posteriors, dataset=dataset)
-    console = _console()
-    console.print(comparison)
-    console.print(f"\nReport: {comparison.save(out)}", markup=False, highlight=False, soft_wrap=True)
+    comparison = _compare([name.strip() for name in names.split(",") if name.strip()], **options)
+    _show(comparison, "Report", comparison.save(out))
 
 
 @main.command()
@@ -124,22 +117,32 @@ def compare(target: str, names: str, out: str, data: str, params: tuple[str, ...
 @click.option("--engine", "name", default="nuts", show_default=True, metavar="NAME", help="See `ppgen list`.")
 @click.option("--out", type=click.Path(file_okay=False), default="fit", show_default=True, help="Folder for the posterior.")
 @_run_options
-def fit(target: str, name: str, out: str, data: str, params: tuple[str, ...], **settings: Any) -> None:
+def fit(name: str, out: str, **options: Any) -> None:
     """Fit TARGET to DATA by one engine; print a summary and save the posterior.
 
     The folder is read again by `ppgen.Posterior.load`.
     """
+    comparison = _compare([name], **options)
+    for posterior in comparison.posteriors.values():
+        posterior.save(out)
+    _show(comparison, "Posterior", out)
+
+
+def _compare(names: list[str], *, target: str, data: str, params: tuple[str, ...], **settings: Any) -> "Comparison":
+    """Runs the engines one after the other. Whatever is wrong with the command is found before the first one starts."""
     from .comparison import compare as compare_posteriors
 
-    runs = _engines([name], settings)
+    runs = _engines(names, settings)
     dataset = _load(data)
     program, keywords = _program(target, _assignments(params, "--param"), dataset)
     posteriors = {name: engine.run(program, dataset.x, **keywords) for name, engine in runs.items()}
-    for posterior in posteriors.values():
-        posterior.save(out)
+    return compare_posteriors(posteriors, dataset=dataset)
+
+
+def _show(comparison: "Comparison", what: str, where: str | Path) -> None:
     console = _console()
-    console.print(compare_posteriors(posteriors, dataset=dataset))
-    console.print(f"\nPosterior: {out}", markup=False, highlight=False, soft_wrap=True)
+    console.print(comparison)
+    console.print(f"\n{what}: {where}", markup=False, highlight=False, soft_wrap=True)
 
 
 @main.command("list")
@@ -185,28 +188,53 @@ def _engines(names: list[str], settings: Mapping[str, Any]) -> dict[str, "Engine
     if not names:
         raise NameNotFoundError(f"--engines names none{closest('', engines())}")
     kinds = {kebab(name): pick("engine", name, engines()) for name in names}
-    fields = {name: {f.name for f in dataclasses.fields(kind) if f.init} for name, kind in kinds.items()}
+    types = {name: {f.name: f.type for f in dataclasses.fields(kind) if f.init} for name, kind in kinds.items()}
     chosen: dict[str, dict[str, Any]] = {name: {"progress": not settings["quiet"]} for name in kinds}
     given = {k: v for k, v in settings.items() if k not in ("quiet", "special", "checkpoint") and v is not None}
     for key, value in {**given, **_assignments(settings["special"], "--set")}.items():
-        _assign(chosen, fields, key, value)
+        _assign(chosen, types, key, value)
     if settings["checkpoint"] is not None:
         for name, mine in chosen.items():
             mine["checkpoint"] = Path(settings["checkpoint"]) / name if len(chosen) > 1 else settings["checkpoint"]
-    return {name: kind(**{k: v for k, v in chosen[name].items() if k in fields[name]}) for name, kind in kinds.items()}
+    return {name: kind(**chosen[name]) for name, kind in kinds.items()}
 
 
-def _assign(chosen: dict[str, dict[str, Any]], fields: Mapping[str, set[str]], key: str, value: Any) -> None:
+def _assign(chosen: Mapping[str, dict[str, Any]], types: Mapping[str, Mapping[str, Any]], key: str, value: Any) -> None:
     """`nuts.step_size` goes to that engine, `step_size` to every engine that has it."""
     owner, _, setting = key.rpartition(".")
     setting = setting.replace("-", "_")
     owners = [pick("engine", owner, {name: name for name in chosen})] if owner else list(chosen)
-    having = [name for name in owners if setting in fields[name]]
+    having = [name for name in owners if setting in types[name]]
     if not having:
-        known = sorted(set().union(*(fields[name] for name in owners)))
+        known = sorted(set().union(*(types[name] for name in owners)))
         raise NameNotFoundError(f"{' and '.join(owners)} has no setting {setting!r}{closest(setting, known)}")
     for name in having:
-        chosen[name][setting] = value
+        chosen[name][setting] = _as(types[name][setting], value, f"{name}.{setting}")
+
+
+def _as(kind: Any, value: Any, setting: str) -> Any:
+    """The value of a setting that is annotated with `kind`; a dtype is given by its name."""
+    import torch
+
+    dtype = getattr(torch, value, None) if isinstance(value, str) else None
+    if isinstance(dtype, torch.dtype) and _fits(dtype, kind):
+        return dtype
+    if not _fits(value, kind):
+        expected = getattr(kind, "__name__", None) or str(kind)
+        raise EngineError(f"{setting} must be {expected}, not {value!r}")
+    return value
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of an annotated type."""
+    origin, options = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return value in options
+    if origin in (Union, UnionType):
+        return any(_fits(value, option) for option in options)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else origin or kind)
 
 
 def _assignments(texts: tuple[str, ...], option: str) -> dict[str, Any]:
@@ -226,10 +254,12 @@ def _assignments(texts: tuple[str, ...], option: str) -> dict[str, Any]:
 # Targets
 
 
-def _program(target: str, params: dict[str, Any], dataset: "Dataset") -> tuple[Callable, dict[str, Any]]:
+def _program(target: str, params: dict[str, Any], dataset: "Dataset") -> tuple[Callable[..., Any], dict[str, Any]]:
     """The callable that engines run and its keywords: a class is made with the params, a function is called with them."""
-    path, colon, name = target.rpartition(":")
-    thing: Any = _from_file(Path(path), name) if colon and path.endswith(".py") else pick("family", target, families())
+    path, _, name = target.rpartition(":")
+    if target.endswith(".py"):
+        raise NameNotFoundError(f"{target} is a file; name the callable in it too, as {target}:my_model")
+    thing: Any = _from_file(Path(path), name) if path.endswith(".py") else pick("family", target, families())
     if not callable(thing):
         raise ProgramError(f"{target} is not callable, but {type(thing).__name__}; name a function or a Family")
     if not inspect.isclass(thing):
@@ -242,7 +272,7 @@ def _program(target: str, params: dict[str, Any], dataset: "Dataset") -> tuple[C
     return family, {}
 
 
-def _check_keywords(target: str, thing: Callable, params: Mapping[str, Any], given: int) -> None:
+def _check_keywords(target: str, thing: Callable[..., Any], params: Mapping[str, Any], given: int) -> None:
     """Every keyword is one that the callable takes, and none that it needs is missing; `given` arguments stand before."""
     parameters = list(inspect.signature(thing).parameters.values())[given:]
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
