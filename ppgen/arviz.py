@@ -1,9 +1,8 @@
 """ArviZ: arrays to its container and its file. The only module that knows which of ArviZ's two generations is installed.
 
 ArviZ 0.23 (Python 3.11) holds results in an InferenceData, 1.x (Python >= 3.12) in xarray's DataTree. Both are groups of xarray
-datasets by the same names, so the datasets are built here once, on
-arrays alone, and only the outermost container differs. The numbers that ArviZ gives by these names are those of
-`diagnostics`: the same under both, and without importing ArviZ.
+datasets by the same names, so the datasets are built here once, on arrays alone, and only the outermost container differs. The
+numbers that ArviZ gives by these names are those of `diagnostics`: the same under both, and without importing ArviZ.
 """
 
 import importlib.metadata

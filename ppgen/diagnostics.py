@@ -243,7 +243,7 @@ def _row_names(name: str, shape: tuple[int, ...], dims: Sequence[str], coords: M
 
 def _shifted(log_weights: np.ndarray) -> np.ndarray:
     """The log weights in float64, the largest at 0."""
-    logs = np.array(log_weights, dtype=float)
+    logs = np.asarray(log_weights, dtype=float)
     if logs.ndim != 1 or not len(logs):
         raise DataError(f"log weights have shape {logs.shape}; expected (draws,) with at least one draw")
     wrong = np.isnan(logs) | (logs == math.inf)

@@ -105,8 +105,7 @@ def test_chains_that_stand_still_at_places_of_their_own():
 
 def test_a_coin_has_rhat():
     """Folded around its median a fair +-1 is constant; the bulk alone speaks."""
-    values = np.random.default_rng(6).choice([-1.0, 1.0], size=(4, 500, 1))
-    values[0, :, 0] = np.resize([-1.0, 1.0], 500)
+    values = np.random.default_rng(6).permutation(np.repeat([-1.0, 1.0], 1000)).reshape(4, 500, 1)
     assert 0.99 < ess_and_rhat(values)[1][0] < 1.02
 
 
@@ -201,9 +200,10 @@ def test_smoothed_weights_estimate_better_than_raw_ones():
     assert errors[1] < 0.9 * errors[0]  # 0.60 to 0.79 over 6 seeds
 
 
-def test_smoothing_is_that_of_arviz():
-    """Where both take the same tail: ArviZ 1.x rounds its length down, 0.23 up, as here; 3 sqrt(900) is whole."""
-    logs = np.random.default_rng(12).normal(700.0, 2.0, size=900)
+@pytest.mark.parametrize("draws", [100, 900])
+def test_smoothing_is_that_of_arviz(draws):
+    """Where both take the same tail: ArviZ 1.x rounds its length down, 0.23 up, as here; 100 / 5 and 3 sqrt(900) are whole."""
+    logs = np.random.default_rng(12).normal(700.0, 2.0, size=draws)
     smoothed, khat = smooth(logs)
     if hasattr(az, "psislw"):
         theirs, their_khat = az.psislw(logs.copy())
@@ -227,6 +227,8 @@ def test_smoothing_keeps_order_body_and_sum_and_not_the_unit():
     order = logs.argsort(kind="stable")
     assert (np.diff(smoothed[order[100:]]) >= -1e-12).all()
     body = order[100 : -math.ceil(3 * math.sqrt(2000))]
+    first = order[100 + len(body)]  # of the tail
+    assert abs((smoothed[first] - logs[first]) - (smoothed[body[0]] - logs[body[0]])) > 1e-6
     np.testing.assert_allclose(np.diff(smoothed[body]), np.diff(logs[body]), atol=1e-12)
     shifted, same = smooth(logs - 5000.0)
     np.testing.assert_allclose(shifted, smoothed, atol=1e-9)
@@ -254,6 +256,9 @@ def test_few_weights_that_count():
     assert khat == math.inf
     np.testing.assert_allclose(np.exp(smoothed[[3, 500]]), [1 / (1 + math.e), math.e / (1 + math.e)])
     logs[:] = np.linspace(0, 1e6, 1000)  # each a thousand nats above the next
+    assert smooth(logs)[1] == math.inf
+    logs = np.random.default_rng(16).normal(-735.0, 1.0, size=1000)  # beside the first, less than the smallest normal number
+    logs[0] = 0.0
     assert smooth(logs)[1] == math.inf
 
 
