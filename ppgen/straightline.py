@@ -1,0 +1,276 @@
+"""Graphs of tensor operations as straight-line code: nodes, cuts of a recording, and what runs them.
+
+`cut` takes the part of a recording between given nodes and outputs; a `Graph` runs such a part without Python's decisions
+in it. The tape makes the nodes.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from .errors import RecordingError
+
+__all__ = ["Graph", "Node", "cut", "identity", "item"]
+
+
+class Node:
+    """One value of a recording: an input, a constant, or an operation on other nodes.
+
+    target   the operation (None for inputs and constants)
+    value    the tensor that was there while recording; for shape and dtype (None for an operation with several outputs)
+    name     of an input; mark: the site whose value this node holds
+    """
+
+    __slots__ = ("args", "constant", "kwargs", "mark", "name", "parents", "random", "target", "value")
+
+    def __init__(self, target: Callable | None = None, args: tuple = (), kwargs: Mapping = {}, value: Any = None):
+        self.target, self.args, self.kwargs, self.value = target, args, kwargs, value
+        self.parents: list[Node] = [a for a in tree_leaves((args, dict(kwargs))) if isinstance(a, Node)]
+        self.name: str | None = None
+        self.mark: str | None = None
+        self.constant: Tensor | None = None
+        self.random = False
+
+    @property
+    def is_input(self) -> bool:
+        return self.target is None and self.constant is None
+
+
+def identity(x: Tensor) -> Tensor:
+    """The operation of a mark: the node that holds a site's value, where the graph can be cut."""
+    return x
+
+
+def item(sequence: Sequence, i: int) -> Any:
+    """Output number i of an operation that returns several."""
+    return sequence[i]
+
+
+class Graph:
+    """A part of a recording: inputs, operations in order, outputs. Run by torch as straight-line code.
+
+    `slow` inputs change rarely (data, parameters): what depends on them alone is computed once per `prepare`.
+    """
+
+    def __init__(self, inputs: list[Node], nodes: list[Node], outputs: list[Node], slow: Iterable[int] = ()):
+        self.inputs, self.nodes, self.outputs = inputs, nodes, outputs
+        self.slow = sorted(slow)
+        self.random = any(n.random for n in nodes)
+        self._compile()
+
+    def _compile(self) -> None:
+        fast_inputs = [n for i, n in enumerate(self.inputs) if i not in self.slow]
+        slow_inputs = [self.inputs[i] for i in self.slow]
+        known = {id(n) for n in slow_inputs} | {id(n) for n in self.nodes if n.constant is not None}
+        early: list[Node] = []
+        late: list[Node] = []
+        for node in self.nodes:
+            if node.constant is not None:
+                continue
+            if not node.random and node.parents and all(id(p) in known for p in node.parents):
+                known.add(id(node))
+                early.append(node)
+            else:
+                late.append(node)
+        used = {id(p) for n in late for p in n.parents} | {id(n) for n in self.outputs}
+        handed = [n for n in (*slow_inputs, *early) if id(n) in used]
+        self._prelude = _function("prelude", [slow_inputs], early, handed)
+        self._body = _function("body", [handed, fast_inputs], late, self.outputs)
+        self._prepared: tuple | None = None if self.slow else self._prelude(())
+
+    def prepare(self, slow: Sequence[Tensor]) -> tuple:
+        """What depends on the slow inputs alone, for `run`."""
+        return self._prelude(tuple(slow))
+
+    def run(self, prepared: tuple, fast: Sequence[Tensor]) -> tuple:
+        return self._body(prepared, fast)
+
+    def __call__(self, *inputs: Tensor) -> tuple:
+        """Run with all inputs, in the order of `self.inputs`."""
+        if self._prepared is not None:
+            return self._body(self._prepared, inputs)
+        slow = set(self.slow)
+        return self.run(self.prepare([inputs[i] for i in self.slow]), [x for i, x in enumerate(inputs) if i not in slow])
+
+    def text(self) -> str:
+        """The graph as text with its shapes: what a fingerprint is made of, and what a reader can read."""
+        names = {id(n): f"v{i}" for i, n in enumerate((*self.inputs, *self.nodes))}
+        lines = []
+        for n in (*self.inputs, *self.nodes):
+            shape = f"{tuple(n.value.shape)} {n.value.dtype}" if isinstance(n.value, Tensor) else ""
+            if n.target is None:
+                lines.append(f"{names[id(n)]} = {'input' if n.is_input else 'constant'} {shape}")
+            else:
+                args, kwargs = tree_map_only(Node, lambda m: names[id(m)], (n.args, dict(n.kwargs)))
+                lines.append(f"{names[id(n)]} = {n.target}({args}, {kwargs}) {shape}")
+        return "\n".join([*lines, "return " + ", ".join(names[id(o)] for o in self.outputs)])
+
+    def constants(self) -> list[Tensor]:
+        return [n.constant for n in self.nodes if n.constant is not None]
+
+
+def _function(name: str, groups: list[list[Node]], nodes: list[Node], outputs: list[Node]) -> Callable:
+    """Straight-line Python for nodes; a value is dropped after its last use."""
+    scope: dict[str, Any] = {}
+    names: dict[int, str] = {}
+    counter = itertools.count()
+
+    def bound(x: Any, prefix: str) -> str:
+        key = f"{prefix}{next(counter)}"
+        scope[key] = x
+        return key
+
+    def source(x: Any) -> str:
+        if isinstance(x, Node):
+            if id(x) not in names:
+                names[id(x)] = bound(x.constant, "c")
+            return names[id(x)]
+        if isinstance(x, (list, tuple)):
+            inside = ", ".join(source(i) for i in x) + ("," if isinstance(x, tuple) and len(x) == 1 else "")
+            return f"[{inside}]" if isinstance(x, list) else f"({inside})"
+        if x is None or type(x) in (bool, int, str):
+            return repr(x)
+        return bound(x, "k")
+
+    lines = []
+    for i, group in enumerate(groups):
+        for j, n in enumerate(group):
+            names[id(n)] = f"x{i}_{j}"
+        if group:
+            lines.append(", ".join(names[id(n)] for n in group) + f", = x{i}")
+    last = {id(p): k for k, n in enumerate(nodes) for p in n.parents}
+    kept = {id(o) for o in outputs}
+    for k, n in enumerate(nodes):
+        call = getattr(n.target, "_op", n.target)  # the builtin itself: one Python call less per operation
+        arguments = [source(a) for a in n.args] + [f"{key}={source(v)}" for key, v in n.kwargs.items()]
+        if n.target is item:
+            expression = f"{arguments[0]}[{arguments[1]}]"
+        elif n.target is identity:
+            expression = arguments[0]
+        else:
+            expression = f"{bound(call, 'f')}({', '.join(arguments)})"
+        names[id(n)] = f"v{k}"
+        lines.append(f"v{k} = {expression}")
+        dead = {names[id(p)] for p in n.parents if last[id(p)] == k and id(p) not in kept and p.constant is None}
+        if dead:
+            lines.append("del " + ", ".join(sorted(dead)))
+    result = ", ".join(source(o) for o in outputs)
+    body = "\n    ".join([*lines, f"return ({result}{',' if outputs else ''})"])
+    parameters = ", ".join(f"x{i}" for i in range(len(groups)))
+    exec(compile(f"def {name}({parameters}):\n    {body}\n", f"<ppgen {name}>", "exec"), scope)
+    return scope[name]
+
+
+class Recorded(Protocol):
+    """What a graph is cut from: every node of a recording, in order."""
+
+    nodes: list[Node]
+
+
+def cut(
+    tape: Recorded,
+    given: Sequence[Node],
+    outputs: Sequence[Node],
+    *,
+    slow: Iterable[int] = (),
+    retype: tuple[torch.dtype, torch.dtype] | None = None,
+) -> Graph:
+    """The part of a recording from `given` nodes to `outputs`: what depends on none of the given is folded, equal
+    operations are merged (random ones never).
+
+    slow     positions in `given` that change rarely
+    retype   (from, to): constants and dtype arguments of dtype `from` become `to`
+
+    Folding is needed although constants fold by themselves: a mark over an enumerated support is live while recording and
+    constant wherever that mark is not cut.
+    """
+    needed = _needed(given, outputs)
+    new: dict[int, Node] = {}
+    inputs = []
+    for g in given:
+        copy = Node(value=g.value)
+        copy.name = g.name or g.mark
+        new[id(g)] = copy
+        inputs.append(copy)
+    nodes: list[Node] = []
+    seen: dict[Any, Node] = {}
+    for node in tape.nodes:
+        if id(node) not in needed or id(node) in new:
+            continue
+        made = _rebuild(node, new, seen, retype)
+        if made is not None:
+            nodes.append(made)
+    outs = [new[id(o)] for o in outputs]
+    used = [p for m in nodes for p in m.parents] + outs
+    constants = {id(n): n for n in used if n.constant is not None}
+    return Graph(inputs, [*constants.values(), *nodes], outs, slow)
+
+
+def _needed(given: Sequence[Node], outputs: Sequence[Node]) -> set[int]:
+    """Ids of the nodes that the outputs depend on, no further up than the given ones."""
+    stop = {id(n) for n in given}
+    needed: set[int] = set()
+    todo = list(outputs)
+    while todo:
+        node = todo.pop()
+        if id(node) in needed:
+            continue
+        needed.add(id(node))
+        if id(node) in stop:
+            continue
+        if node.is_input:
+            raise RecordingError(f"this reading also needs {node.name}")
+        todo += node.parents
+    return needed
+
+
+def _rebuild(node: Node, new: dict[int, Node], seen: dict, retype: tuple[torch.dtype, torch.dtype] | None) -> Node | None:
+    """The twin of a recorded node in a cut graph; None where an equal one is there already or a mark is passed through."""
+    if node.constant is not None:
+        copy = Node(value=node.value)
+        copy.constant = _retyped(node.constant, retype)
+        new[id(node)] = copy
+        return None
+    args, kwargs = tree_map_only(Node, lambda m: new[id(m)], (node.args, dict(node.kwargs)))
+    if node.target is identity:
+        new[id(node)] = args[0]
+        return None
+    if retype is not None:
+        args, kwargs = tree_map_only(torch.dtype, lambda d: retype[1] if d == retype[0] else d, (args, kwargs))
+    parents = [a for a in tree_leaves((args, kwargs)) if isinstance(a, Node)]
+    if not node.random and all(p.constant is not None for p in parents):
+        plain_args, plain_kwargs = tree_map_only(Node, lambda m: m.constant, (args, kwargs))
+        result = node.target(*plain_args, **plain_kwargs)  # type: ignore[misc]
+        folded = Node(value=node.value)
+        folded.constant = result
+        new[id(node)] = folded
+        return None
+    key = None if node.random else (node.target, *tree_map_only(Node, id, (_key_of(args), _key_of(kwargs))))
+    if key is not None and key in seen:
+        new[id(node)] = seen[key]
+        return None
+    made = Node(node.target, args, kwargs, node.value)
+    made.random = node.random
+    new[id(node)] = made
+    if key is not None:
+        seen[key] = made
+    return made
+
+
+def _retyped(t: Tensor, retype: tuple[torch.dtype, torch.dtype] | None) -> Tensor:
+    return t.to(retype[1]) if retype is not None and t.dtype == retype[0] else t
+
+
+def _key_of(x: Any) -> Any:
+    """Arguments as something that can be compared and hashed: nodes by identity, numbers with their type."""
+    if isinstance(x, Node):
+        return ("node", id(x))
+    if isinstance(x, (list, tuple)):
+        return tuple(_key_of(i) for i in x)
+    if isinstance(x, dict):
+        return tuple((k, _key_of(v)) for k, v in x.items())
+    return (type(x).__name__, repr(x))
