@@ -13,9 +13,9 @@ Source: Kucukelbir et al., Automatic differentiation variational inference, JMLR
 from collections.abc import Mapping
 
 import pyro
-from pyro.distributions.transforms import LowerCholeskyAffine
 import pyro.distributions as dist
 import torch
+from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 from torch.distributions import biject_to
@@ -32,17 +32,22 @@ class JointNormal(PyroModule):
 
     centre   site -> unconstrained values at which it begins; their shape is the site's unconstrained shape
     unit     site -> scale of one step in those values, the same shape
+    scale    standard deviation at which it begins, in units
     """
+
+    centre: Tensor  # (dim,)
+    unit: Tensor  # (dim,)
 
     def __init__(self, centre: Mapping[str, Tensor], unit: Mapping[str, Tensor], scale: float = 0.1):
         super().__init__()
         self.shapes = {name: u.shape for name, u in centre.items()}
-        dim = sum(u.numel() for u in centre.values())
         self.register_buffer("centre", torch.cat([u.reshape(-1) for u in centre.values()]))
         self.register_buffer("unit", torch.cat([unit[name].reshape(-1) for name in centre]))
-        self.loc = nn.Parameter(torch.zeros(dim))  # in units
-        self.log_scale = nn.Parameter(torch.full((dim,), scale).log())
-        self.coupling = nn.Parameter(torch.zeros(dim, dim)) if dim <= FULL_UP_TO else None  # T; its upper part is not used
+        dim = len(self.centre)
+        self.loc = nn.Parameter(torch.zeros_like(self.centre))  # in units
+        self.log_scale = nn.Parameter(torch.full_like(self.centre, scale).log())
+        # T; what stands on and above its diagonal is not used
+        self.coupling = nn.Parameter(self.centre.new_zeros(dim, dim)) if dim <= FULL_UP_TO else None
 
     def sample(self, supports: Mapping[str, Constraint]) -> None:
         """One sample site for each of `supports`, with the whole of its value as one event."""
@@ -51,16 +56,21 @@ class JointNormal(PyroModule):
         for name, support in supports.items():
             part = slice(start, start + self.shapes[name].numel())
             start = part.stop
-            loc, scale = self.loc[part], self.log_scale[part].exp()
             to_site = self._transform(name, part, support)
-            within = torch.eye(len(loc)).to(loc) + self.coupling[part, part].tril(-1)
-            mean = loc + scale * (self.coupling[part, : part.start] @ deviation)
-            v = dist.TransformedDistribution(dist.Normal(torch.zeros_like(loc), 1.).to_event(1), [LowerCholeskyAffine(mean, scale[:, None]*within)])
-            value = pyro.sample(name, dist.TransformedDistribution(v, [to_site]))
-            deviation = torch.cat([deviation, (to_site.inv(value) - loc) / scale])
+            value = pyro.sample(name, dist.TransformedDistribution(self._conditional(part, deviation), [to_site]))
+            deviation = torch.cat([deviation, (to_site.inv(value) - self.loc[part]) / self.log_scale[part].exp()])
+
+    def _conditional(self, part: slice, deviation: Tensor) -> TorchDistributionMixin:
+        """Of v (d,) given the deviations before it."""
+        loc, scale = self.loc[part], self.log_scale[part].exp()
+        if self.coupling is None or not len(loc):
+            return dist.Normal(loc, scale).to_event(1)
+        mean = loc + scale * (self.coupling[part, : part.start] @ deviation)
+        within = torch.eye(len(loc)).to(loc) + self.coupling[part, part].tril(-1)
+        return dist.MultivariateNormal(mean, scale_tril=scale[:, None] * within)
 
     def _transform(self, name: str, part: slice, support: Constraint) -> Transform:
         """v (d,) -> the site's value, with the plates of the model as leftmost dimensions."""
         shape = self.shapes[name]
         into_units = AffineTransform(self.centre[part], self.unit[part], event_dim=1)
-        return ComposeTransform([into_units, ReshapeTransform((shape.numel(),), shape), biject_to(support)])
+        return ComposeTransform([into_units, ReshapeTransform(torch.Size([shape.numel()]), shape), biject_to(support)])

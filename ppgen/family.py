@@ -60,6 +60,8 @@ def check_rows(x: Any, event_shape: torch.Size, name: str = "x") -> None:
     if x.dim() != 1 + len(event_shape) or x.shape[1:] != event_shape:
         expected = ", ".join(["N", *map(str, event_shape)])
         raise DataError(f"{name} must have shape ({expected}{',' * (not event_shape)}), one datum a row; got {tuple(x.shape)}")
+    if not len(x):
+        raise DataError(f"{name} has no rows")
 
 
 def check_finite(x: Tensor, name: str = "x") -> None:

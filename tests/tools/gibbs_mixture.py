@@ -202,8 +202,8 @@ def ordered(values: Values) -> dict[str, Array]:
     order = values.loc[..., 0].argsort(-1)  # (C, K)
     by = {"weights": values.weights, "loc": values.loc, "scale": values.scale, "correlation": values.correlation}
     out = {}
-    for name, v in by.items():
-        v = np.take_along_axis(v, order.reshape(*order.shape, *[1] * (v.ndim - 2)), 1)
+    for name, unordered in by.items():
+        v = np.take_along_axis(unordered, order.reshape(*order.shape, *[1] * (unordered.ndim - 2)), 1)
         element = "[{},1,0]" if name == "correlation" else "[{}]"
         for index in np.ndindex(v.shape[1:]):
             out[name + element.format(",".join(map(str, index)))] = v[(slice(None), *index)]
