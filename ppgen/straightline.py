@@ -113,56 +113,60 @@ class Graph:
         return [n.constant for n in self.nodes if n.constant is not None]
 
 
-def _function(name: str, groups: list[list[Node]], nodes: list[Node], outputs: list[Node]) -> Callable:
-    """Straight-line Python for nodes; a value is dropped after its last use."""
-    scope: dict[str, Any] = {}
-    names: dict[int, str] = {}
-    counter = itertools.count()
+class Source:
+    """Writes nodes as Python: gives every value a name, and keeps what the text refers to in `scope`."""
 
-    def bound(x: Any, prefix: str) -> str:
-        key = f"{prefix}{next(counter)}"
-        scope[key] = x
+    def __init__(self) -> None:
+        self.scope: dict[str, Any] = {}
+        self.names: dict[int, str] = {}
+        self._counter = itertools.count()
+
+    def bound(self, x: Any, prefix: str) -> str:
+        key = f"{prefix}{next(self._counter)}"
+        self.scope[key] = x
         return key
 
-    def source(x: Any) -> str:
+    def of(self, x: Any) -> str:
+        """An argument as text."""
         if isinstance(x, Node):
-            if id(x) not in names:
-                names[id(x)] = bound(x.constant, "c")
-            return names[id(x)]
-        if isinstance(x, (list, tuple)):
-            inside = ", ".join(source(i) for i in x) + ("," if isinstance(x, tuple) and len(x) == 1 else "")
-            return f"[{inside}]" if isinstance(x, list) else f"({inside})"
-        if x is None or type(x) in (bool, int, str):
-            return repr(x)
-        return bound(x, "k")
+            if id(x) not in self.names:
+                self.names[id(x)] = self.bound(x.constant, "c")
+            return self.names[id(x)]
+        if isinstance(x, list):
+            return f"[{', '.join(map(self.of, x))}]"
+        if isinstance(x, tuple):
+            return f"({''.join(self.of(i) + ', ' for i in x)})"
+        return repr(x) if x is None or type(x) in (bool, int, str) else self.bound(x, "k")
 
-    lines = []
+    def call(self, n: Node) -> str:
+        arguments = [self.of(a) for a in n.args] + [f"{key}={self.of(v)}" for key, v in n.kwargs.items()]
+        if n.target is item:
+            return f"{arguments[0]}[{arguments[1]}]"
+        if n.target is identity:
+            return arguments[0]
+        target = getattr(n.target, "_op", n.target)  # the builtin itself: one Python call less per operation
+        return f"{self.bound(target, 'f')}({', '.join(arguments)})"
+
+
+def _function(name: str, groups: list[list[Node]], nodes: list[Node], outputs: list[Node]) -> Callable:
+    """Straight-line Python for nodes; a value is dropped after its last use."""
+    source, lines = Source(), []
     for i, group in enumerate(groups):
-        for j, n in enumerate(group):
-            names[id(n)] = f"x{i}_{j}"
+        source.names |= {id(n): f"x{i}_{j}" for j, n in enumerate(group)}
         if group:
-            lines.append(", ".join(names[id(n)] for n in group) + f", = x{i}")
+            lines.append(", ".join(source.names[id(n)] for n in group) + f", = x{i}")
     last = {id(p): k for k, n in enumerate(nodes) for p in n.parents}
     kept = {id(o) for o in outputs}
     for k, n in enumerate(nodes):
-        call = getattr(n.target, "_op", n.target)  # the builtin itself: one Python call less per operation
-        arguments = [source(a) for a in n.args] + [f"{key}={source(v)}" for key, v in n.kwargs.items()]
-        if n.target is item:
-            expression = f"{arguments[0]}[{arguments[1]}]"
-        elif n.target is identity:
-            expression = arguments[0]
-        else:
-            expression = f"{bound(call, 'f')}({', '.join(arguments)})"
-        names[id(n)] = f"v{k}"
-        lines.append(f"v{k} = {expression}")
-        dead = {names[id(p)] for p in n.parents if last[id(p)] == k and id(p) not in kept and p.constant is None}
+        lines.append(f"v{k} = {source.call(n)}")
+        source.names[id(n)] = f"v{k}"
+        dead = {source.names[id(p)] for p in n.parents if last[id(p)] == k and id(p) not in kept and p.constant is None}
         if dead:
             lines.append("del " + ", ".join(sorted(dead)))
-    result = ", ".join(source(o) for o in outputs)
-    body = "\n    ".join([*lines, f"return ({result}{',' if outputs else ''})"])
-    parameters = ", ".join(f"x{i}" for i in range(len(groups)))
-    exec(compile(f"def {name}({parameters}):\n    {body}\n", f"<ppgen {name}>", "exec"), scope)
-    return scope[name]
+    lines.append(f"return {source.of(tuple(outputs))}")
+    head = f"def {name}({', '.join(f'x{i}' for i in range(len(groups)))}):"
+    exec(compile("\n    ".join([head, *lines]) + "\n", f"<ppgen {name}>", "exec"), source.scope)  # noqa: S102  text of our own
+    return source.scope[name]
 
 
 class Recorded(Protocol):

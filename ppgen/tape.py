@@ -5,9 +5,9 @@ and is a constant by itself, so constant folding costs nothing. `Watch` stands a
 """
 
 import contextlib
-import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pyro
@@ -28,10 +28,12 @@ IDENTITIES = {aten.alias.default, aten.lift_fresh.default, aten.lift_fresh_copy.
 READS = {aten._local_scalar_dense.default, aten.equal.default, aten.allclose.default}
 # A failed Cholesky is nan for one chain, never an error for all of them.
 DROPPED = {aten._linalg_check_errors.default}
-LIBRARIES = tuple(os.path.dirname(path) + os.sep for path in (torch.__file__, pyro.__file__, __file__))
+RESHAPES = {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapdims_", "swapaxes_"}
+OURS = Path(__file__).parent
+LIBRARIES = (Path(torch.__file__).parent, Path(pyro.__file__).parent)
 
 
-class Steered(Exception):
+class Steered(Exception):  # noqa: N818  a signal, never an error that a user sees
     """Data were read into Python (a size, a branch): the recording holds for these data only."""
 
     def __init__(self, names: Iterable[str]):
@@ -69,8 +71,10 @@ def _name(func: Any) -> str:
 def users_line() -> str:
     """The innermost line of the stack that is neither torch's, Pyro's nor ours: what an error message points at."""
     for frame in reversed(traceback.extract_stack()):
-        if not frame.filename.startswith((*LIBRARIES, "<ppgen", "<frozen")) and frame.filename != contextlib.__file__:
-            return f"{os.path.basename(frame.filename)}, line {frame.lineno}, in {frame.name}: {frame.line}"
+        path = Path(frame.filename)
+        inside = path.parent == OURS or any(p in path.parents for p in LIBRARIES) or frame.filename == contextlib.__file__
+        if not inside and not frame.filename.startswith(("<ppgen", "<frozen")):
+            return f"{path.name}, line {frame.lineno}, in {frame.name}: {frame.line}"
     return "an unknown line"
 
 
@@ -178,12 +182,13 @@ class Tape(TorchDispatchMode):
             self._bind(out, self.node(args[0]))
             return out
         if func._schema.is_mutable:
-            return self._write(func, args, kwargs)
+            return self._reshape(func, args) if _name(func) in RESHAPES else self._write(func, args, kwargs)
         return self._record(func, args, kwargs)
 
     def _record(self, func: Any, args: tuple, kwargs: Mapping) -> Any:
         node_args, node_kwargs = tree_map_only(Tensor, self.node, (args, dict(kwargs)))
-        if func is aten.native_batch_norm.default and node_args[5]:  # with training=True it writes unmarked to buffers that it does not read
+        # with training=True it writes, unmarked, to buffers that it does not read
+        if func is aten.native_batch_norm.default and node_args[5]:
             node_args = (*node_args[:3], None, None, *node_args[5:])
         out = func(*args, **kwargs)
         node = self._add(func, node_args, node_kwargs, out if isinstance(out, Tensor) else None)
@@ -233,6 +238,16 @@ class Tape(TorchDispatchMode):
         return names
 
     # Writes
+
+    def _reshape(self, func: Any, args: tuple) -> Any:
+        """An in-place change of shape writes no element: its functional twin is a view."""
+        before = self.node(args[0])
+        twin = getattr(getattr(aten, _name(func).rstrip("_")), func._overloadname)
+        with _disable_current_modes(), torch.no_grad():
+            func(*args)
+            value = args[0].detach()
+        self._bind(args[0], self._add(twin, (before, *args[1:]), {}, value))
+        return args[0]
 
     def _protect(self, tensors: list[Tensor]) -> None:
         """A constant that is written to after it was used keeps its old value in the graph."""
