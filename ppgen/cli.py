@@ -9,7 +9,9 @@ import importlib.util
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 import click
 
 from .discovery import closest, engines, families, kebab, one_line, pick
-from .errors import DataError, EngineError, NameNotFoundError, PpgenError, ProgramError
+from .errors import DataError, EngineError, NameNotFoundError, PpgenError, PpgenWarning, ProgramError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,16 +43,24 @@ class _OneLine(click.ClickException):
 
 
 class _Commands(click.Group):
-    """A group whose commands end in one line where something is the matter."""
+    """A group whose commands end in one line where something is the matter, and warn in one line each."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn
+                return super().invoke(ctx)
         except PpgenError as error:
             raise _OneLine(str(error)) from error
         except KeyboardInterrupt:
             click.echo("ppgen: interrupted", err=True)
             ctx.exit(INTERRUPTED)
+
+
+def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None) -> None:
+    """What ppgen warns of concerns results and not a line of code; other warnings keep theirs."""
+    ours = issubclass(category, PpgenWarning)
+    click.echo(f"ppgen: {message}" if ours else warnings.formatwarning(message, category, filename, lineno, line).rstrip(), err=True)
 
 
 def _version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
@@ -220,7 +230,7 @@ def _as(kind: Any, value: Any, setting: str) -> Any:
     if isinstance(dtype, torch.dtype) and _fits(dtype, kind):
         return dtype
     if not _fits(value, kind):
-        expected = getattr(kind, "__name__", None) or str(kind)
+        expected = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
         raise EngineError(f"{setting} must be {expected}, not {value!r}")
     return value
 
@@ -262,19 +272,21 @@ def _program(target: str, params: dict[str, Any], dataset: "Dataset") -> tuple[C
     thing: Any = _from_file(Path(path), name) if path.endswith(".py") else pick("family", target, families())
     if not callable(thing):
         raise ProgramError(f"{target} is not callable, but {type(thing).__name__}; name a function or a Family")
+    parameters = list(inspect.signature(thing).parameters.values())
     if not inspect.isclass(thing):
-        _check_keywords(target, thing, params, given=1)
+        if not parameters or parameters[0].kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
+            raise ProgramError(f"{target} takes no argument for the data, a tensor of rows; write def {name}(x, ...)")
+        _check_keywords(target, parameters[1:], params)
         return thing, params
-    if "like" in inspect.signature(thing).parameters:
+    if any(p.name == "like" for p in parameters):
         params = {"like": dataset.x, **params}
-    _check_keywords(target, thing, params, given=0)
+    _check_keywords(target, parameters, params)
     family: Any = thing(**params)
     return family, {}
 
 
-def _check_keywords(target: str, thing: Callable[..., Any], params: Mapping[str, Any], given: int) -> None:
-    """Every keyword is one that the callable takes, and none that it needs is missing; `given` arguments stand before."""
-    parameters = list(inspect.signature(thing).parameters.values())[given:]
+def _check_keywords(target: str, parameters: Sequence[Parameter], params: Mapping[str, Any]) -> None:
+    """Every keyword is one that the callable takes, and none that it needs is missing."""
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     unknown = [key for key in params if key not in named]
     if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters):

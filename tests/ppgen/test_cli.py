@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from ppgen.cli import main
 
-MODEL = '''
+MODEL = """
 import pyro
 import pyro.distributions as dist
 import torch
@@ -26,8 +26,11 @@ def my_model(x, *, prior_scale=1.0):
 def needs_more(x, *, width):
     my_model(x, prior_scale=width)
 
+def takes_nothing():
+    pyro.sample("loc", dist.Normal(0.0, 1.0))
+
 number = 3
-'''
+"""
 SMALL = ["--num-warmup", "150", "--num-samples", "200", "--num-chains", "2", "--num-steps", "200", "--quiet"]
 
 
@@ -37,13 +40,14 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a model, good data and three kinds of bad data."""
+    """A working folder with a model, good data and four kinds of bad data."""
     (tmp_path / "my_file.py").write_text(MODEL)
     (tmp_path / "broken.py").write_text("import pyro\nthis is not python\n")
     (tmp_path / "my.csv").write_text("depth\n" + "\n".join(str(40.0 + 5.0 * ((7 * i) % 11 - 5)) for i in range(33)) + "\n")
     (tmp_path / "nan.csv").write_text("depth\n1.5\nnan\n2.5\n")
     (tmp_path / "text.csv").write_text("depth\n1.5\ndeep\n2.5\n")
     (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "ragged.csv").write_text("depth,width\n1.5,2\n2.5\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -129,6 +133,15 @@ DATA = ("--data", "my.csv")
         (("compare", "my_file.py:my_model", *DATA, "--set", "svi.num_step=9"), "num_steps"),
         (("compare", "my_file.py:my_model", *DATA, "--engines", ","), "--engines"),
         (("fit", "my_file.py:my_model", *DATA, "--engine", "gibs"), "gibs"),
+        (("fit", "my_file.py", *DATA), "my_file.py:my_model"),
+        (("fit", "my_file.py:takes_nothing", *DATA), "takes_nothing"),
+        (("fit", "my_file.py:my_model", *DATA, "--num-samples", "0"), "num_samples"),
+        (("fit", "my_file.py:my_model", *DATA, "--set", "step_size=small"), "nuts.step_size"),
+        (("fit", "my_file.py:my_model", *DATA, "--set", "pooled=1"), "nuts.pooled"),
+        (("fit", "my_file.py:my_model", *DATA, "--set", "metric=euclidean"), "'diagonal', 'dense'"),
+        (("fit", "my_file.py:my_model", *DATA, "--set", "dtype=float23"), "float23"),
+        (("fit", "my_file.py:my_model", *DATA, "--set", "hmc.step_size=1"), "hmc"),
+        (("fit", "my_file.py:my_model", "--data", "ragged.csv"), "line 3"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -139,6 +152,16 @@ def test_an_error_is_one_line_that_names_the_culprit(folder: Path, arguments: tu
     assert len(result.stderr.strip().splitlines()) == 1
     assert culprit in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_is_one_line(folder: Path) -> None:
+    """It concerns the result: no file name, no line of source."""
+    (folder / "warns.py").write_text(
+        "import warnings\nfrom ppgen import PpgenWarning\nwarnings.warn('read with care', PpgenWarning)\ndef model(x): pass\n"
+    )
+    result = run("fit", "warns.py:model", "--data", "my.csv", "--quiet")
+    assert result.stderr.splitlines()[0] == "ppgen: read with care"
 
 
 def test_a_checkpoint_of_another_run_is_refused(folder: Path) -> None:
