@@ -137,8 +137,12 @@ class Posterior:
         """
         from .simulation import predict
 
-        program = self._program.bind(*args, **kwargs) if args or kwargs else self._program
-        return predict(program, self.draws, seed=self._seed, anew=bool(args or kwargs))
+        fitted = self._program
+        if not (args or kwargs):
+            return predict(fitted, self.draws, seed=self._seed)
+        kept = {s.name for s in fitted.latent if fitted.data_plate not in s.plates}
+        new = fitted.bind(*args, **kwargs)
+        return predict(new, self.draws, seed=self._seed, anew={s.name for s in new.latent} - kept)
 
     @property
     def _seed(self) -> int:
