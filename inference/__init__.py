@@ -2,5 +2,6 @@
 
 from .hmc import HMC
 from .nuts import NUTS
+from .svi import SVI
 
-__all__ = ["HMC", "NUTS"]
+__all__ = ["HMC", "NUTS", "SVI"]

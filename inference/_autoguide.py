@@ -16,23 +16,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import NameNotFoundError
-from ..objective import FlatGuide, Noise
-from ..targets import LogDensity
+from ..discovery import pick
+from ..guides import FlatGuide, Noise
 
-__all__ = ["Delta", "MultivariateNormal", "Normal", "by_name"]
+__all__ = ["GUIDES", "Delta", "MultivariateNormal", "Normal", "by_name"]
 
 LOC, LOG_SCALE, TRIL = "guide.loc", "guide.log_scale", "guide.tril"
 
 
 @dataclass(frozen=True)
-class Normal:
+class Normal(FlatGuide):
     """Mean-field normal. Contains the posterior of independent Gaussian coordinates."""
 
     initial_scale: float = 0.1
-    jacobian = True
 
-    def initial(self, density: LogDensity, position: Tensor) -> dict[str, Tensor]:
+    def initial(self, position: Tensor) -> dict[str, Tensor]:
         return {LOC: position.clone(), LOG_SCALE: torch.full_like(position, math.log(self.initial_scale))}
 
     def noise(self, dim: int, dtype: torch.dtype) -> list[Noise]:
@@ -46,26 +44,26 @@ class Normal:
 class MultivariateNormal(Normal):
     """Full-covariance normal. Contains every Gaussian posterior."""
 
-    def initial(self, density: LogDensity, position: Tensor) -> dict[str, Tensor]:
+    def initial(self, position: Tensor) -> dict[str, Tensor]:
         dim = len(position)
-        return {**super().initial(density, position), TRIL: position.new_zeros(dim * (dim - 1) // 2)}
+        return {**super().initial(position), TRIL: position.new_zeros(dim * (dim - 1) // 2)}
 
     def __call__(self, params: Mapping[str, Tensor], noise: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         loc, scale = params[LOC], params[LOG_SCALE].exp()
         dim = len(loc)
         rows, columns = torch.tril_indices(dim, dim, -1, device=loc.device)
         unit = torch.zeros(dim, dim, dtype=loc.dtype, device=loc.device).index_put((rows, columns), params[TRIL])
-        # L = diag(scale) (I + unit): the columns below the diagonal are in units of their row's scale
+        # L = diag(scale) (I + unit): the rows below the diagonal are in units of their own scale
         return loc + scale * (noise[0] + unit @ noise[0]), _log_q(params, noise[0])
 
 
 @dataclass(frozen=True)
-class Delta:
+class Delta(FlatGuide):
     """A point estimate."""
 
-    jacobian = False
+    point = True
 
-    def initial(self, density: LogDensity, position: Tensor) -> dict[str, Tensor]:
+    def initial(self, position: Tensor) -> dict[str, Tensor]:
         return {LOC: position.clone()}
 
     def noise(self, dim: int, dtype: torch.dtype) -> list[Noise]:
@@ -85,6 +83,5 @@ GUIDES: dict[str, type[FlatGuide]] = {"normal": Normal, "multivariate": Multivar
 
 
 def by_name(name: str) -> FlatGuide:
-    if name not in GUIDES:
-        raise NameNotFoundError(f"no guide named {name!r}; there are {', '.join(sorted(GUIDES))}, or give a guide program")
-    return GUIDES[name]()
+    """Raises NameNotFoundError."""
+    return pick("guide", name, GUIDES)()

@@ -8,23 +8,25 @@ Sources: Hoffman et al., JMLR 14, 2013; Kingma & Welling, ICLR 2014; k-hat: Veht
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..engine import Engine, Nothing, Run, drive, provenance
+from ..engine import Nothing, Run, SteppingEngine, drive, provenance, require_positive
 from ..errors import DataError, EngineError, GuideError
-from ..keys import PROPOSAL, Key
+from ..guides import FlatGuide
+from ..keys import Key
 from ..objective import Objective
-from ..posterior import Posterior
+from ..posterior import Posterior, require_memory
 from ..program import Program
-from ..targets import LogDensity
 from ._autoguide import by_name
 
 __all__ = ["SVI", "Info", "State"]
+
+FULL_UP_TO = 100  # dimensions; above, a full covariance has too many numbers to learn
 
 
 class State(NamedTuple):
@@ -37,22 +39,23 @@ class Info(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SVI(Engine):
+class SVI(SteppingEngine):
     """Fit a guide to a program, and the program's own learned parameters with it.
 
     guide          a program over the same sites; or normal, multivariate, delta (over the flat position); None is the
                    family's own guide, or multivariate for other programs of up to 100 dimensions and normal above
     num_steps      gradient steps; num_samples: draws from the fitted guide, as one chain with log weights
     num_particles  draws of the guide per step
-    optimizer      the name of a torch optimiser, or a callable of the parameters
+    optimizer      the name of a torch optimiser, or a callable of the parameters that makes one
     learning_rate  at the first step, falling geometrically to `final_learning_rate` of it at the last (a callable
                    optimiser keeps its own)
-    batch_size     rows per step; None takes all
+    batch_size     rows per step, in epochs without replacement; None takes all
 
+    Discrete sites are drawn back at their exact conditional given the continuous ones, whatever the guide says of them.
     Errors: GuideError (sites that do not match), EngineError (settings), DataError (a loss that is not finite).
     """
 
-    guide: str | Callable | None = None
+    guide: str | FlatGuide | Callable | None = None
     num_steps: int = 2000
     num_samples: int = 1000
     num_particles: int = 8
@@ -60,6 +63,11 @@ class SVI(Engine):
     learning_rate: float = 0.02
     final_learning_rate: float = 0.01
     batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_steps", "num_samples", "num_particles")
+        if not (self.learning_rate > 0 and self.final_learning_rate > 0):
+            raise EngineError(f"SVI: learning rates must be positive, got {self.learning_rate} and {self.final_learning_rate}")
 
     @property
     def chains(self) -> tuple[int, ...]:
@@ -74,29 +82,28 @@ class SVI(Engine):
         return self.num_steps
 
     def run(self, program: Callable | Program, *args: Any, **kwargs: Any) -> Posterior:
-        start = time.perf_counter()
+        begin = time.perf_counter()
         program = Program.of(program, *args, **kwargs).copy()
+        require_memory(program, 1, self.num_samples, self.keep)
         target = self._objective(program, self.batch_size)
-        run = drive(self, target)
-        return self._posterior(program, target, run, start)
+        return self._posterior(program, target, drive(self, target), begin)
 
     def _objective(self, program: Program, batch_size: int | None) -> Objective:
         guide = self.guide
         if guide is None and program.family is None:
-            guide = "multivariate" if program.dim <= 100 else "normal"
-        flat = isinstance(guide, str)
+            guide = "multivariate" if program.dim <= FULL_UP_TO else "normal"
         return Objective(
             program,
             by_name(guide) if isinstance(guide, str) else guide,
-            flat=flat,
             key=Key(self.seed),
             num_particles=self.num_particles,
             batch_size=batch_size,
             dtype=self.dtype,
+            lowering=self.lowering,
         )
 
     def init(self, target: Objective, key: Key) -> tuple[State, Nothing]:
-        if not target.params:
+        if not any(p.numel() for p in target.params.values()):
             raise GuideError("nothing to learn: neither the model nor the guide has parameters")
         params = {n: p.clone().requires_grad_() for n, p in target.params.items()}
         return State(params, self._optimizer(list(params.values()))), Nothing()
@@ -107,48 +114,53 @@ class SVI(Engine):
         kind = getattr(torch.optim, self.optimizer, None)
         if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
             raise EngineError(f"no optimiser named {self.optimizer!r} in torch.optim; give its name or a callable of the parameters")
-        return kind(leaves, lr=self.learning_rate)
+        return kind(leaves, lr=self.learning_rate)  # type: ignore[call-arg]
 
     def step(self, target: Objective, state: State, tuning: Nothing, key: Key) -> tuple[State, Info]:
-        leaves = {n: p.detach() for n, p in state.params.items()}
-        loss, gradient = target.value_and_grad(leaves, target.noise(key), target.rows(key))
-        if not torch.isfinite(loss):
-            raise DataError(
-                f"the loss is {float(loss)} at step {key.draw}; a smaller learning_rate or a guide that starts nearer may help"
-            )
-        for n, p in state.params.items():
-            p.grad = gradient[n]
+        inputs = target.inputs(key)
         if not callable(self.optimizer):
             for group in state.optimizer.param_groups:
                 group["lr"] = self.learning_rate * self.final_learning_rate ** (key.draw / max(self.num_steps - 1, 1))
-        state.optimizer.step()
-        return state, Info(loss[None])
 
-    def adapt(self, target: Objective, state: State, info: Info, tuning: Nothing, key: Key) -> Nothing:
-        return tuning
+        def closure() -> Tensor:  # LBFGS calls it several times, at several parameters
+            loss, gradient = target.value_and_grad({n: p.detach() for n, p in state.params.items()}, inputs)
+            for n, p in state.params.items():
+                p.grad = gradient[n]
+            return loss
+
+        loss = state.optimizer.step(closure)
+        if not loss.isfinite():
+            raise DataError(f"the loss is {float(loss)} at step {key.draw}; a smaller learning_rate or a guide that starts nearer may help")
+        return state, Info(loss[None])
 
     def collect(self, state: State) -> dict[str, Tensor]:
         return {}
 
-    def _posterior(self, program: Program, target: Objective, run: Run, start: float) -> Posterior:
+    def note(self, stats: Mapping[str, Tensor]) -> str:
+        return f"loss {float(stats['losses'].mean()):,.2f}"
+
+    def _posterior(self, program: Program, target: Objective, run: Run, begin: float) -> Posterior:
         """Draws from the guide with their log weights on all rows, discrete sites drawn back."""
-        begin = time.perf_counter()
+        collecting = time.perf_counter()
         params = {n: p.detach() for n, p in run.state.params.items()}
-        own = {n: p for n, p in params.items() if n in program.params}
-        program.set_params(own)
-        whole = target if self.batch_size is None else self._objective(program, None)
-        key = Key(self.seed, self.num_steps)
-        position, log_weights = whole.draws(params, key.at(PROPOSAL * 2**20), self.num_samples)
-        density = LogDensity(program, dtype=torch.float64)
-        draws = density.latents(position[None].to(torch.float64), key)
-        point = whole.guide is not None and not whole.guide.jacobian
-        seconds = {**target.seconds, **run.seconds, "collect": time.perf_counter() - begin, "total": time.perf_counter() - start}
+        program.set_params({n: p for n, p in params.items() if n in program.params})
+        whole = target if target.program.batch_size is None else self._objective(program, None)
+        key = Key(self.seed, self.num_steps, device=target.device)
+        position, log_weights = whole.draws(params, key, self.num_samples)
+        end = time.perf_counter()
         return Posterior(
-            draws=draws,
+            draws=self._draws(whole, params, position, key),
             program=program,
             params=params,
-            log_weights=None if point else log_weights[None],
+            log_weights=None if log_weights is None else log_weights[None],
             losses=run.stats["losses"][0],
-            stats={},
-            provenance=provenance(self, target, seconds, gradients=target.evaluations),
+            provenance=provenance(self, target, {**run.seconds, "collect": end - collecting, "total": end - begin}, run.interrupted),
         )
+
+    def _draws(self, whole: Objective, params: Mapping[str, Tensor], position: Tensor, key: Key) -> dict[str, Tensor]:
+        """(1, draws, *shape) of the sites to keep; those of a plate of which the program shows but some rows are left out."""
+        learned = {n: p for n, p in params.items() if n in whole.program.params}
+        draws = whole.density.bind(params=learned).latents(position[None], key)
+        sites = whole.program.sites
+        names = [n for n in draws if not whole.subsampled & set(sites[n].plates)] if self.keep is None else self.keep
+        return {n: draws[n] for n in names}

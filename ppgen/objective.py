@@ -1,177 +1,62 @@
 """The reading of variational inference: the negative evidence lower bound and its gradient as one graph.
 
-    ELBO = E_q[log p(x, z) - log q(z)], enumerated sites of the model summed out exactly
+    ELBO = E_q[log p(x, z) - log q(z)], enumerated sites summed out exactly
 
-A guide is either a program over the model's sites (`ProgramGuide`: a family's own or the user's) or a distribution over the
-flat position (`FlatGuide`: what autoguides are). Its noise is an input of the graph, and so are rows and parameters.
+The guide's noise is an input of the graph, and so are rows and parameters.
 Sources: Hoffman et al., JMLR 14, 2013; Kingma & Welling, ICLR 2014; Kucukelbir et al., JMLR 18, 2017.
 """
 
-import copy
 import hashlib
+import itertools
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
+from .bounds import Graphs, OnPosition, OnSites, Pair, Runs
 from .errors import GuideError, RecordingError
-from .keys import NOISE, ROWS, Key
-from .program import ARGUMENTS, Evaluation, FromGuide, Program
-from .recording import Recording, device_of, difference
-from .tape import Graph, Tape, Watch, cut
+from .guides import FlatGuide, GuideProgram, RecordedGuide
+from .keys import NOISE, ROWS, Key, nth
+from .lowering import Lowering
+from .program import ARGUMENTS, Program
+from .recording import difference
+from .straightline import Graph
+from .tape import Tape, cut
 from .targets import LogDensity, over_batch
 
-__all__ = ["FlatGuide", "Guided", "Noise", "Objective", "ProgramGuide"]
+__all__ = ["Inputs", "Objective"]
+
+CHUNK = 2**25  # elements of the largest factor that one batch of draws may hold
+BELOW_ONE = 1.0 - 2.0**-24  # float32 rounds uniforms above it to 1
 
 
-class Noise(NamedTuple):
-    """One noise input of a guide: its kind (normal, uniform or permutation), shape and dtype."""
+class Inputs(NamedTuple):
+    """What changes from step to step.
 
-    kind: str
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-
-
-class Guided(NamedTuple):
-    """What a guide gives for one set of noise: a flat position, or values of the continuous latent sites; and log q ()."""
-
-    position: Tensor | None
-    values: dict[str, Tensor] | None
-    log_q: Tensor
-
-
-class FlatGuide(Protocol):
-    """A distribution over the flat position. `jacobian` False: a point estimate of the constrained values."""
-
-    jacobian: bool
-
-    def initial(self, density: LogDensity, position: Tensor) -> dict[str, Tensor]:
-        """Its parameters at the start, near a position (dim,)."""
-
-    def noise(self, dim: int, dtype: torch.dtype) -> list[Noise]: ...
-
-    def __call__(self, params: Mapping[str, Tensor], noise: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """-> position (dim,), log q ()"""
-
-
-class ProgramGuide:
-    """A guide that is a program, recorded: (noise, params, data, rows) -> values of its latent sites and log q.
-
-    Raises GuideError: sites that model and guide do not share, other shapes, no reparameterised sampler.
+    noise   by name, (particles, *shape) each
+    rows    of each subsampled plate, (batch,)
+    seed    of the random numbers that are no inputs: gammas, and everything where Pyro itself runs
     """
 
-    def __init__(self, model: Program, guide: Callable | None, dtype: torch.dtype):
-        """guide: None is the family's own."""
-        self.model, self.dtype = model, dtype
-        self.program = model
-        self.method: str | None = "guide"
-        if guide is not None:
-            self.program = copy.copy(model)
-            self.program.fn = copy.deepcopy(guide) if isinstance(guide, torch.nn.Module) else guide
-            self.method = None
-            own = dict(self.program.fn.named_parameters()) if isinstance(self.program.fn, torch.nn.Module) else {}
-            self.program.params = {**model.params, **own}
-        self.tape, self.run = self._record(0)
-        self.params = {n: p for n, p in self.run.params.items() if f"param:{n}" in self.tape.inputs} | self._statements()
-        if self._statements():  # parameters that the first run made are inputs of the second
-            self.program.params = self.program.params | self._statements()
-            self.tape, self.run = self._record(0)
-        self.sites = {n: s for n, s in self.run.sites.items() if s.kind == "latent"}
-        self._match()
-        self.noises = [
-            Noise(kind, tuple(self.tape.inputs[n].value.shape), self.tape.inputs[n].value.dtype) for n, kind in self.tape.noises.items()
-        ]
-        self.others = [n for n in self.tape.inputs if n not in self.tape.noises]
-        self.graph = self._cut()
-        self._check()
-
-    def _statements(self) -> dict[str, Tensor]:
-        """Parameters that `pyro.param` statements of the guide made in its first run."""
-        return {n: p for n, p in self.run.params.items() if n not in self.program.params}
-
-    def _record(self, seed: int, scale: float = 0.0) -> tuple[Tape, Evaluation]:
-        """Run the guide under a tape, at its parameters moved by `scale` times a random direction."""
-        p = self.program
-        tape = Tape(noise=torch.Generator(device=device_of(p)).manual_seed(seed))
-        generator = torch.Generator().manual_seed(seed)
-        leaves = list(p.leaves)
-        for name in p.data:
-            i = int(name.removeprefix("data:"))
-            leaves[i] = leaves[i].detach().clone()
-            tape.input(leaves[i], name)
-        moved = {n: v + scale * torch.randn(v.shape, generator=generator).to(v) for n, v in p.params.items() if v.is_floating_point()}
-        with p.with_params(moved if scale else {}):
-            params = {n: (v if isinstance(v, torch.nn.Parameter) else v.detach().clone()) for n, v in p.params.items()}
-            for n, v in params.items():
-                tape.input(v, f"param:{n}")
-            rows = {n: v.clone() for n, v in p.rows.items()}
-            for n, v in rows.items():
-                tape.input(v, f"rows:{n}")
-            with Watch(tape), tape:
-                run = p.run(FromGuide, leaves=leaves, params=params, rows=rows, tape=tape, method=self.method)
-            if scale:
-                self._moved = {n: t.detach().clone() for n, t in params.items()}
-        return tape, run
-
-    def _match(self) -> None:
-        """Every continuous latent site of the model is in the guide, and nothing else, in the same shape."""
-        model = {s.name: s for s in self.model.latent}
-        missing = [n for n, s in model.items() if not s.discrete and n not in self.sites]
-        if missing:
-            raise GuideError(f"the guide does not sample {', '.join(map(repr, missing))}, which the model does; add it to the guide")
-        extra = [n for n in self.sites if n not in model]
-        if extra:
-            raise GuideError(f"the guide samples {', '.join(map(repr, extra))}, which the model does not; the model has {sorted(model)}")
-        for n, s in self.sites.items():
-            if s.shape != model[n].shape:
-                raise GuideError(f"site {n!r} has shape {tuple(model[n].shape)} in the model and {tuple(s.shape)} in the guide")
-
-    def _cut(self) -> Graph:
-        outs = [self.tape.node(s.raw) for s in self.sites.values()]
-        factors = [self.tape.node(s.log_prob) for s in self.run.sites.values()]
-        scales = [self.tape.node(torch.as_tensor(s.scale, dtype=torch.get_default_dtype())) for s in self.run.sites.values()]
-        given = [self.tape.inputs[n] for n in (*self.tape.noises, *self.others)]
-        default = torch.get_default_dtype()
-        retype = None if self.dtype == default else (default, self.dtype)
-        return cut(self.tape, given, [*outs, *factors, *scales], retype=retype)
-
-    def __call__(self, noise: Sequence[Tensor], others: Mapping[str, Tensor]) -> Guided:
-        outputs = self.graph(*noise, *[others[n] for n in self.others])
-        k, n = len(self.sites), len(self.run.sites)
-        values = dict(zip(self.sites, outputs[:k], strict=True))
-        log_q: Any = 0.0
-        for f, s in zip(outputs[k : k + n], outputs[k + n :], strict=True):
-            log_q = log_q + (f * s).sum()
-        return Guided(None, values, log_q)
-
-    def _check(self) -> None:
-        """The graph at other parameters and other noise, against the guide itself run there with that noise."""
-        double = torch.get_default_dtype() == torch.float64
-        tape, run = self._record(1, scale=0.1)
-        others = {n: tape.inputs[n].value for n in self.others}
-        others |= {f"param:{n}": v for n, v in self._moved.items()}
-        noise = [tape.inputs[n].value for n in tape.noises]
-        if list(run.sites) != list(self.run.sites) or len(noise) != len(self.noises):
-            raise RecordingError("the guide's sites or its random numbers differ from run to run")
-        if self.graph.random:
-            return  # gamma and the like are drawn anew: values cannot be compared number by number
-        with torch.no_grad():
-            typed = {n: v.to(self.dtype) if v.is_floating_point() else v for n, v in others.items()}
-            guided = self([v.to(self.dtype) if v.is_floating_point() else v for v in noise], typed)
-        for n, value in (guided.values or {}).items():
-            gap = difference(value, run.sites[n].raw)
-            if gap > (1e-9 if double else 1e-4):
-                raise RecordingError(f"the recorded guide's site {n!r} disagrees with the guide itself by {gap:.2g} (relative)")
+    noise: dict[str, Tensor]
+    rows: dict[str, Tensor]
+    seed: int
 
 
 class Objective:
     """Negative ELBO and its gradient by the parameters, mean over particles.
 
-    params   the trainable parameters (unconstrained) by name: of the model and of the guide; leaves of any optimiser
-    Raises GuideError, RecordingError, EliminationError.
+    guide    a FlatGuide, or a program over the model's sites; None is the family's own
+    params   the trainable parameters (unconstrained) by name, of the model and of the guide: where learning starts
+    density  the model's LogDensity; evaluations counts gradients, one per particle
+
+    Checked before it is used: loss and gradient at moved parameters, other rows and other noise agree with Pyro itself.
+    Raises GuideError, RecordingError, EliminationError, and what Program raises.
     """
 
     def __init__(
@@ -179,182 +64,287 @@ class Objective:
         program: Program,
         guide: FlatGuide | Callable | None,
         *,
-        flat: bool,
         key: Key,
         num_particles: int = 1,
         batch_size: int | None = None,
         dtype: torch.dtype | None = None,
+        lowering: str = "auto",
     ):
-        """flat: `guide` is a FlatGuide; otherwise a program, None for the family's own."""
         self.full, self.num_particles = program, num_particles
         self.program = program if batch_size is None else program.minibatch(batch_size)
-        self.dtype = dtype if dtype is not None else torch.get_default_dtype()
-        self.seconds = {"record": 0.0, "check": 0.0, "compile": 0.0}
         self.evaluations = 0
-        start = time.perf_counter()
-        self.density = LogDensity(self.program, dtype=self.dtype, lowering="recorded")
-        self.recording: Recording = self.density._recorded()
-        self.device = self.density.device
-        self.guide: FlatGuide | None = guide if flat else None  # type: ignore[assignment]
-        self.recorded_guide: ProgramGuide | None = None
-        self.seconds["record"] += time.perf_counter() - start
-        used = {n.removeprefix("param:") for n in self.recording.others if n.startswith("param:")}
-        params = {n: p for n, p in self.program.params.items() if n in used}
-        if flat:
-            position = self.density.initial(key, radius=0.1)[0]
-            params |= guide.initial(self.density, position)  # type: ignore[union-attr]
-            self.noises = guide.noise(self.density.dim, self.dtype)  # type: ignore[union-attr]
-        else:
-            self.recorded_guide = ProgramGuide(self.program, guide, self.dtype)  # type: ignore[arg-type]
-            params |= self.recorded_guide.program.params
-            self.noises = [q._replace(dtype=self.dtype) if q.dtype.is_floating_point else q for q in self.recorded_guide.noises]
-        self.params = {n: p.detach().clone().to(self.dtype) for n, p in params.items() if p.is_floating_point()}
-        self._graphs: dict[int, Graph] = {}
+        self.density = LogDensity(self.program, dtype=dtype, lowering=lowering)
+        self.dtype, self.device, self.seconds = self.density.dtype, self.density.device, self.density.seconds
+        self.lowering = self.density.lowering
+        own = None if isinstance(guide, FlatGuide) else GuideProgram(self.program, guide, key.seed)
+        start = None if own is not None else self._start(key)
+        if self.density.recording is not None:
+            try:
+                self.pair = self._recorded(guide, own, start)
+                self._prepare()
+                self._check(self._eager(guide, own, start), key)
+            except RecordingError as error:
+                if lowering == "recorded":
+                    raise
+                self.lowering = Lowering("eager", f"cannot be recorded: {error}")
+        if self.lowering.name == "eager":
+            self.pair: Pair = self._eager(guide, own, start)
+            self._prepare()
+
+    def _start(self, key: Key) -> Tensor:
+        """Where a flat guide begins. Its position holds every continuous site, so none may come and go with the rows."""
+        if local := [s.name for s in self.program.latent if s.continuous and self.subsampled & set(s.plates)]:
+            raise GuideError(
+                f"{', '.join(map(repr, local))} belongs to the rows of a minibatch, other ones at every step; give a guide program that "
+                "finds it from the row's data, or take all rows"
+            )
+        return self.density.initial(key, radius=0.1)[0]
+
+    @property
+    def subsampled(self) -> set[str]:
+        """Plates of which one step sees some rows."""
+        plate = self.program.data_plate
+        return {plate if n == ARGUMENTS else n for n in self.program.rows}  # type: ignore[misc]
+
+    def _recorded(self, guide: Any, own: GuideProgram | None, start: Tensor | None) -> Pair:
+        begin = time.perf_counter()
+        graph = None if own is None else RecordedGuide(own, self.dtype)
+        model = Graphs(self.density, graph.discrete if graph is not None else None)
+        pair = OnPosition(guide, model, start) if own is None else OnSites(own, graph, model)  # type: ignore[arg-type]
+        self.seconds["record"] += time.perf_counter() - begin
+        return pair
+
+    def _eager(self, guide: Any, own: GuideProgram | None, start: Tensor | None) -> Pair:
+        model = Runs(self.density, own.discrete if own is not None else None)
+        return OnPosition(guide, model, start) if own is None else OnSites(own, None, model)  # type: ignore[arg-type]
+
+    def _prepare(self) -> None:
+        """Parameters at the start: the guide's, and those of the model that its density depends on."""
+        recording = self.density.recording
+        used = None if recording is None or self.lowering.name == "eager" else {n for n in recording.others}
+        model = {n: p for n, p in self.program.params.items() if used is None or f"param:{n}" in used}
+        self.leaves = {n: p for n, p in {**model, **self.pair.params}.items() if p.is_floating_point()}
+        self.params = {n: self._typed(p).clone() for n, p in self.leaves.items()}
+        self._compiled: dict[int, tuple[Graph, tuple]] = {}
+        self._order: dict[tuple[int, int], Tensor] = {}
+
+    def _typed(self, t: Tensor) -> Tensor:
+        """In the dtype of the computation, where it was in the program's own."""
+        return t.detach().to(self.dtype) if t.dtype == torch.get_default_dtype() else t.detach()
 
     # Inputs of one step
 
-    def noise(self, key: Key, count: int | None = None) -> list[Tensor]:
-        """The noise of one step: (particles, *shape) each, read from the key."""
-        count = self.num_particles if count is None else count
-        out, start = [], 0
-        for q in self.noises:
-            each = torch.Size(q.shape).numel()
+    def inputs(self, key: Key) -> Inputs:
+        """Noise and rows of the step that is the key's draw."""
+        return Inputs(self.noise(key, self.num_particles), self.rows(key), self._seed(key))
+
+    def _seed(self, key: Key) -> int:
+        return int(key.uniform(nth(NOISE, len(self.pair.noises)), (1, 1)) * 2.0**53) if self.pair.random else 0
+
+    def noise(self, key: Key, count: int) -> dict[str, Tensor]:
+        """By name, (count, *shape) each; every input has a stream of its own."""
+        out = {}
+        for i, (name, q) in enumerate(self.pair.noises.items()):
+            stream = nth(NOISE, i)
             if q.kind == "permutation":
-                t = torch.stack([key.at(key.draw).permutation(NOISE + 1000 + i, q.shape[0]) for i in range(count)])
-            else:
-                draw = key.normal if q.kind == "normal" else key.uniform
-                t = draw(NOISE, (1, count * each), start=start).reshape(count, *q.shape).to(q.dtype)
-                start += count * each
-            out.append(t.to(self.device))
+                order = key.uniform(stream, (1, count * q.shape[0])).reshape(count, -1).argsort(-1, stable=True)
+                out[name] = order.to(self.device)
+                continue
+            flat = (1, count * math.prod(q.shape))
+            numbers = key.normal(stream, flat) if q.kind == "normal" else key.uniform(stream, flat).clamp(max=BELOW_ONE)
+            out[name] = numbers.reshape(count, *q.shape).to(self.device, q.dtype)
         return out
 
     def rows(self, key: Key) -> dict[str, Tensor]:
-        """The rows of one step: every epoch is a permutation without replacement; model and guide see the same ones."""
+        """Step t sees the t-th piece of an endless row of permutations, one for each epoch, so that every epoch sees every row
+        once; a step on the border of two epochs has rows of both."""
         out = {}
         for i, (name, template) in enumerate(self.program.rows.items()):
-            plate = self.program.plates[self.program.data_plate if name == ARGUMENTS else name]  # type: ignore[index]
-            size = plate.size if name != ARGUMENTS else len_of(self.full, plate.name)
-            batch = len(template)
-            per_epoch = size // batch
-            epoch, step = divmod(key.draw, per_epoch)
-            order = key.at(epoch).permutation(ROWS + 1000 * i, size)
-            out[name] = order[step * batch : (step + 1) * batch].to(self.device)
+            size, batch = self._size(name), len(template)
+            first, last = key.draw * batch, (key.draw + 1) * batch - 1
+            epochs = [self._epoch(key, i, e, size) for e in range(first // size, last // size + 1)]
+            begin = first % size
+            out[name] = torch.cat(epochs)[begin : begin + batch].to(self.device)
         return out
+
+    def _epoch(self, key: Key, i: int, epoch: int, size: int) -> Tensor:
+        if (i, epoch) not in self._order:
+            self._order = {k: v for k, v in self._order.items() if k[0] != i or k[1] == epoch - 1}
+            self._order[i, epoch] = key.at(epoch).permutation(nth(ROWS, i), size)
+        return self._order[i, epoch]
+
+    def _size(self, name: str) -> int:
+        """How many rows there are to choose from."""
+        if name == ARGUMENTS:
+            return self.full.plates[self.program.data_plate].size  # type: ignore[index]
+        return self.program.plates[name].size
 
     # Loss
 
-    def value_and_grad(
-        self, params: Mapping[str, Tensor], noise: Sequence[Tensor], rows: Mapping[str, Tensor] | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Parameters, noise (particles, *shape) and rows -> loss (), nats, and its gradient by name."""
-        count = self.num_particles
-        self.evaluations += count
-        if count not in self._graphs:
-            start = time.perf_counter()
-            self._graphs[count] = self._compile(params, noise, rows or self.program.rows)
-            self._prepared = self._graphs[count].prepare(list(self._data.values()))
-            self.seconds["compile"] += time.perf_counter() - start
-        rows = rows or self.program.rows
-        fast = [*params.values(), *noise, *rows.values()]
-        with torch.no_grad():
-            loss, *gradients = self._graphs[count].run(self._prepared, fast)
+    def value_and_grad(self, params: Mapping[str, Tensor], inputs: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
+        """-> loss (), nats, and its gradient by name."""
+        self.evaluations += self.num_particles
+        if self.lowering.name == "eager":
+            return self._run(self.pair, params, inputs, self.num_particles)
+        return self._evaluate(params, inputs, self.num_particles)
+
+    def _evaluate(self, params: Mapping[str, Tensor], inputs: Inputs, count: int) -> tuple[Tensor, dict[str, Tensor]]:
+        if count not in self._compiled:
+            begin = time.perf_counter()
+            graph = self._compile(params, inputs, count)
+            self._compiled[count] = graph, graph.prepare(list(self._data.values()))
+            self.seconds["compile"] += time.perf_counter() - begin
+        graph, prepared = self._compiled[count]
+        fast = [*params.values(), *inputs.noise.values(), *inputs.rows.values()]
+        if not graph.random:
+            with torch.no_grad():
+                loss, *gradients = graph.run(prepared, fast)
+        else:
+            with torch.no_grad(), torch.random.fork_rng(devices=self._devices):
+                torch.manual_seed(inputs.seed)
+                loss, *gradients = graph.run(prepared, fast)
         return loss, dict(zip(params, gradients, strict=True))
 
     @property
+    def _devices(self) -> list[torch.device]:
+        return [self.device] if self.device.type == "cuda" else []
+
+    def _run(self, pair: Pair, params: Mapping[str, Tensor], inputs: Inputs, count: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same by Pyro itself, one particle after the other."""
+        leaves = {}
+        with torch.no_grad():
+            for n, t in params.items():
+                own = self.leaves[n]
+                leaves[n] = own.copy_(t) if isinstance(own, torch.nn.Parameter) else t.detach().to(own.dtype).clone()
+                leaves[n].requires_grad_()
+        given = {**{f"param:{n}": t for n, t in leaves.items()}, **{f"rows:{n}": r for n, r in inputs.rows.items()}}
+        with torch.enable_grad(), torch.random.fork_rng(devices=self._devices):
+            torch.manual_seed(inputs.seed)
+            each = [pair.elbo({n: v[i] for n, v in inputs.noise.items()}, given) for i in range(count)]
+            loss = -torch.stack(each).mean()
+            gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True) if loss.requires_grad else [None] * len(leaves)
+        return loss.detach(), {n: torch.zeros_like(t) if g is None else g for (n, t), g in zip(leaves.items(), gradients, strict=True)}
+
+    @cached_property
     def _data(self) -> dict[str, Tensor]:
-        """Data inputs of the model's and of the guide's recording."""
         p = self.program
         return {n: self._typed(p.leaves[int(n.removeprefix("data:"))]) for n in p.data}
 
-    def _typed(self, t: Tensor) -> Tensor:
-        return t.detach().to(self.dtype) if t.dtype == self.recording.dtype else t.detach()
-
-    def _compile(self, params: Mapping[str, Tensor], noise: Sequence[Tensor], rows: Mapping[str, Tensor]) -> Graph:
+    def _compile(self, params: Mapping[str, Tensor], inputs: Inputs, count: int) -> Graph:
         """Loss and gradient of all particles as one graph: vmap over the noise, then autograd over the batched one."""
+
+        def batched(one: Callable) -> Callable:
+            return vmap(one, randomness="different")
+
+        def looped(one: Callable) -> Callable:
+            return lambda i, *noise: torch.stack([one(i[k], *[t[k] for t in noise]) for k in range(count)])
+
+        try:
+            return self._record_loss(params, inputs, count, batched)
+        except (RuntimeError, NotImplementedError):  # what functorch raises where an operation has no batching rule
+            return self._record_loss(params, inputs, count, looped)
+
+    def _record_loss(self, params: Mapping[str, Tensor], inputs: Inputs, count: int, over_particles: Callable) -> Graph:
         tape = Tape(differentiated=True, noise=torch.Generator(device=self.device).manual_seed(0))
-        groups = {
-            "data": {n: t.clone() for n, t in self._data.items()},
-            "param": {n: t.detach().clone() for n, t in params.items()},
-            "noise": {f"noise:{i}": t.clone() for i, t in enumerate(noise)},
-            "rows": {n: t.clone() for n, t in rows.items()},
-        }
-        names = []
-        for kind, tensors in groups.items():
-            for n, t in tensors.items():
-                names.append(f"{kind}/{n}")
-                tape.input(t, names[-1])
+        groups = {"data": self._data, "param": params, "noise": inputs.noise, "rows": inputs.rows}
+        copies = {kind: {n: t.detach().clone() for n, t in group.items()} for kind, group in groups.items()}
+        given = [tape.input(t, f"{kind}/{n}") for kind, group in copies.items() for n, t in group.items()]
         with torch.enable_grad(), tape:
-            leaves = {n: t.detach().requires_grad_() for n, t in groups["param"].items()}
-            particles = list(groups["noise"].values())
-            one = lambda *e: self.elbo(leaves, e, groups["data"], groups["rows"])  # noqa: E731
-            if particles:
-                elbo = vmap(one, randomness="different")(*particles).mean()
-            else:
-                elbo = one()
-            gradients = torch.autograd.grad(-elbo, list(leaves.values()), allow_unused=True)
-            loss = -elbo.detach()
-            gradients = tuple(torch.zeros_like(p) if g is None else g for g, p in zip(gradients, leaves.values(), strict=True))
-        return cut(
-            tape, [tape.inputs[n] for n in names], [tape.node(t) for t in (loss, *gradients)], slow=range(len(groups["data"]))
-        )
+            leaves = {n: t.detach().requires_grad_() for n, t in copies["param"].items()}
+            others = {**copies["data"], **_prefixed("param:", leaves), **_prefixed("rows:", copies["rows"])}
+            one = lambda i, *noise: self.pair.elbo(dict(zip(inputs.noise, noise, strict=True)), others)  # noqa: E731
+            loss = -over_particles(one)(torch.arange(count), *copies["noise"].values()).mean()
+            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+            gradients = [torch.zeros_like(p) if g is None else g for g, p in zip(found, leaves.values(), strict=True)]
+            loss = loss.detach()
+        return cut(tape, given, [tape.node(t) for t in (loss, *gradients)], slow=range(len(copies["data"])))
 
-    def elbo(
-        self, params: Mapping[str, Tensor], noise: Sequence[Tensor], data: Mapping[str, Tensor], rows: Mapping[str, Tensor]
-    ) -> Tensor:
-        """log p - log q of one particle ()."""
-        inputs = {**data, **{f"param:{n}": t for n, t in params.items()}, **{f"rows:{n}": t for n, t in rows.items()}}
-        others = [inputs[n] if n in inputs else self._fixed(n) for n in self.recording.others]
-        if self.guide is not None:
-            position, log_q = self.guide(params, noise)
-            if self.guide.jacobian:
-                return self.density._density(position, *others) - log_q
-            values = dict(zip([s.name for s in self.density.sites], self.density._graph("constrain")(position, *others), strict=True))
-        else:
-            guided = self.recorded_guide(noise, {n: inputs.get(n, None) for n in self.recorded_guide.others})  # type: ignore
-            values, log_q = guided.values, guided.log_q  # type: ignore[assignment]
-        return self._log_joint(values, others) - log_q
+    def _check(self, eager: Pair, key: Key) -> None:
+        """The graph at other parameters, rows and noise, against Pyro itself run there with that noise."""
+        if self.pair.random and self.pair.noises:
+            return  # its other numbers come in another order where the graph runs: nothing to compare one by one
+        generator = torch.Generator().manual_seed(5)
+        count = 1 if self.pair.random else self.num_particles
+        key = key.at(1)
+        inputs = Inputs(self.noise(key, count), self.rows(key), self._seed(key))
+        moved = {n: t + 0.1 * torch.randn(t.shape, generator=generator).to(t) for n, t in self.params.items()}
+        loss, gradient = self._evaluate(moved, inputs, count)
+        begin = time.perf_counter()
+        expected, slope = self._run(eager, moved, inputs, count)
+        self._restore()
+        double = self.dtype == torch.get_default_dtype() == torch.float64
+        tolerance, gradient_tolerance = (1e-9, 1e-6) if double else (1e-4, 1e-3)
+        if (gap := difference(loss, expected)) > tolerance:
+            raise RecordingError(f"the recorded objective disagrees with the program by {gap:.2g} (relative)")
+        top = max((float(g.abs().max()) for g in slope.values() if g.numel()), default=0.0)
+        for n, g in slope.items():
+            gap = float((gradient[n] - g).abs().max()) / (1 + top) if g.numel() and math.isfinite(top) else 0.0
+            if not gap <= gradient_tolerance:
+                raise RecordingError(f"the recorded objective's gradient by {n!r} disagrees with the program by {gap:.2g} (relative)")
+        self.seconds["check"] += time.perf_counter() - begin
 
-    def _fixed(self, name: str) -> Tensor:
-        """A parameter that cannot be trained (an integer tensor)."""
-        return self.program.params[name.removeprefix("param:")]
-
-    def _log_joint(self, values: Mapping[str, Tensor], others: Sequence[Tensor]) -> Tensor:
-        outputs = self.density._graph("values")(*[values[s.name] for s in self.density.sites], *others)
-        names = list(self.recording.sites)
-        n = len(names)
-        log_probs, scales = dict(zip(names, outputs[:n], strict=True)), dict(zip(names, outputs[n:], strict=True))
-        return self.recording.joint(log_probs, scales)[0]
+    def _restore(self) -> None:
+        with torch.no_grad():
+            for n, p in self.leaves.items():
+                p.copy_(self.params[n])
 
     # After learning
 
-    def draws(self, params: Mapping[str, Tensor], key: Key, count: int) -> tuple[Tensor, Tensor]:
-        """`count` independent draws from the guide: position (count, dim) and log p - log q (count,), all rows in."""
-        noise = self.noise(key, count)
-        data = self._data
-        rows = self.program.rows
+    def draws(self, params: Mapping[str, Tensor], key: Key, count: int) -> tuple[Tensor, Tensor | None]:
+        """`count` independent draws from the guide: position (count, dim) and log p - log q (count,), nats, all rows in.
 
-        def one(*e: Tensor) -> tuple[Tensor, Tensor]:
-            inputs = {**data, **{f"param:{n}": t for n, t in params.items()}, **{f"rows:{n}": t for n, t in rows.items()}}
-            weight = self.elbo(params, e, data, rows)
-            if self.guide is not None:
-                return self.guide(params, e)[0], weight
-            guided = self.recorded_guide(e, {n: inputs.get(n) for n in self.recorded_guide.others})  # type: ignore
-            others = [inputs[n] if n in inputs else self._fixed(n) for n in self.recording.others]
-            graph = self.density._graph("unconstrain")
-            parts = graph(*[guided.values[s.name] for s in self.density.sites], *others)  # type: ignore[index]
-            return torch.cat(parts) if parts else weight.new_zeros(0), weight
+        The weights are None for a point estimate, and where sites belong to rows of which the program shows but some.
+        """
+        sizes = [math.prod(getattr(s.log_prob, "shape", ())) for s in self.program.sites.values()]
+        size = max(1, CHUNK // max([1, *sizes]))
+        parts = [self._some_draws(params, key, start, min(start + size, count), count) for start in range(0, count, size)]
+        position, weights = torch.cat([p for p, _ in parts]), torch.cat([w for _, w in parts])
+        local = any(s.continuous and self.subsampled & set(s.plates) for s in self.program.latent)
+        return position, None if self.pair.point or local else weights
 
-        return over_batch(one, noise, count)  # type: ignore[return-value]
+    def _some_draws(self, params: Mapping[str, Tensor], key: Key, start: int, stop: int, count: int) -> tuple[Tensor, Tensor]:
+        """Draws start..stop of `count`, whose weights are the mean over sets of rows that hold every row equally often."""
+        noise = {n: t[start:stop] for n, t in self.noise(key, count).items()}
+        sets = list(self._all_rows())
+        total: Any = 0.0
+        for rows in sets:
+            inputs = {**self._data, **_prefixed("param:", params), **_prefixed("rows:", rows)}
+            with torch.random.fork_rng(devices=self._devices), torch.no_grad():
+                torch.manual_seed(self._seed(key) + start)
+                position, weight = self._placed(noise, inputs, stop - start)
+            total = total + weight
+        return position, total / len(sets)
+
+    def _placed(self, noise: Mapping[str, Tensor], inputs: Mapping[str, Tensor], count: int) -> tuple[Tensor, Tensor]:
+        if self.lowering.name == "eager":
+            each = [self.pair.draw({n: t[i] for n, t in noise.items()}, inputs) for i in range(count)]
+            return torch.stack([p for p, _ in each]), torch.stack([w for _, w in each])
+        one = lambda i, *numbers: self.pair.draw(dict(zip(noise, numbers, strict=True)), inputs)  # noqa: E731
+        position, weight = over_batch(one, [torch.arange(count), *noise.values()], count)
+        return position, weight
+
+    def _all_rows(self) -> Iterator[dict[str, Tensor]]:
+        """Sets of rows of every subsampled plate."""
+        cycles = []
+        for name, template in self.program.rows.items():
+            size, batch = self._size(name), len(template)
+            steps = math.lcm(size, batch) // batch
+            cycles.append([(torch.arange(batch) + j * batch) % size for j in range(steps)])
+        for rows in itertools.product(*cycles):
+            yield {n: r.to(self.device) for n, r in zip(self.program.rows, rows, strict=True)}
 
     @property
     def fingerprint(self) -> str:
-        """Of the model's graph with its data, and of the guide's."""
+        """Of the graph with its constants, the data and the parameters at the start."""
         digest = hashlib.sha256(self.density.fingerprint.encode())
-        digest.update((self.recorded_guide.graph.text() if self.recorded_guide is not None else repr(self.guide)).encode())
-        for n, t in self.params.items():
-            digest.update(n.encode() + t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        tensors = [*self._data.values(), *self.params.values()]
+        for graph, _ in self._compiled.values():
+            digest.update(graph.text().encode())
+            tensors += graph.constants()
+        for t in tensors:
+            digest.update(t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
 
-def len_of(program: Program, plate: str) -> int:
-    return program.plates[plate].size
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + n: t for n, t in tensors.items()}

@@ -1,0 +1,282 @@
+"""Guides: what an objective draws the latent values of a model from.
+
+A guide is either a program over the model's sites (`GuideProgram`: a family's own or the user's) or a distribution over the
+flat position (`FlatGuide`: what autoguides are). Recorded, its noise is an input, and so are parameters, data and rows.
+"""
+
+import copy
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, ClassVar, NamedTuple
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from .errors import GuideError, PpgenError, RecordingError
+from .program import Evaluation, FromGuide, Latent, Program, Site
+from .recording import device_of, seeded
+from .tape import Steered, Tape, Watch, cut
+
+__all__ = ["Drawn", "FlatGuide", "GuideProgram", "Noise", "RecordedGuide"]
+
+
+class Noise(NamedTuple):
+    """One noise input of a guide: its kind (normal, uniform or permutation), shape and dtype."""
+
+    kind: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+class Drawn(NamedTuple):
+    """What a guide program gives for one set of noise.
+
+    values     of the continuous latent sites, constrained
+    log_q      their log density (), nats
+    discrete   (log probabilities of each value, scale) of every discrete site that the guide samples
+    """
+
+    values: dict[str, Tensor]
+    log_q: Tensor
+    discrete: dict[str, tuple[Tensor, Tensor]]
+
+
+class FlatGuide(ABC):
+    """A distribution over the flat position, for any program.
+
+    point   True: a point estimate, of the constrained values: no Jacobian, no importance weights
+    """
+
+    point: ClassVar[bool] = False
+
+    @abstractmethod
+    def initial(self, position: Tensor) -> dict[str, Tensor]:
+        """Its parameters at the start, near a position (dim,)."""
+
+    @abstractmethod
+    def noise(self, dim: int, dtype: torch.dtype) -> list[Noise]: ...
+
+    @abstractmethod
+    def __call__(self, params: Mapping[str, Tensor], noise: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """-> position (dim,), log q (), nats"""
+
+
+class FromSampler(FromGuide):
+    """A guide's values. A Dirichlet is drawn as gammas over their sum: its own sampler has no gradient in a graph."""
+
+    def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
+        gammas = _as_gammas(msg["fn"])
+        if gammas is None:
+            return super().latent_value(msg)
+        concentration, finish = gammas
+        g = torch._standard_gamma(concentration)
+        raw = finish(g / g.sum(-1, keepdim=True))
+        return self.mark(raw, msg["name"]), Latent(torch.Size(), raw, None, None, None)
+
+
+def _as_gammas(fn: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
+    """The concentration of a Dirichlet, or of a Beta, which is one of two, and what makes its draw the site's value."""
+    shape = fn.batch_shape + fn.event_shape
+    while isinstance(fn, (dist.Independent, dist.MaskedDistribution, dist.ExpandedDistribution)):
+        fn = fn.base_dist
+    if isinstance(fn, dist.Dirichlet):
+        return fn.concentration.expand(shape), lambda x: x
+    if isinstance(fn, dist.Beta):
+        both = torch.stack([fn.concentration1, fn.concentration0], -1)
+        return both.expand(*shape, 2), lambda x: x[..., 0]
+    return None
+
+
+class GuideProgram:
+    """A guide that is a program over the model's sites, run with the model's arguments.
+
+    params     unconstrained, by name: the model's, and the guide's own. Statements `pyro.param` of one name are one parameter;
+               a parameter of the guide's module that has the name of one of the model's gets the prefix `guide.`.
+    sites      the continuous latent sites; discrete: those that it gives probabilities to
+    point      some site is a Delta: a point estimate
+
+    Raises GuideError: arguments or sites that model and guide do not share, other shapes, no reparameterised sampler.
+    """
+
+    def __init__(self, model: Program, guide: Callable | None = None, seed: int = 0):
+        """guide: None is the family's own. seed: of the values at which `pyro.param` statements begin."""
+        self.model, self.program = model, copy.copy(model)
+        self.method: str | None = "guide" if guide is None else None
+        own: dict[str, Tensor] = {}
+        if guide is not None:
+            self.program.fn = copy.deepcopy(guide) if isinstance(guide, torch.nn.Module) else guide
+            own = dict(self.program.fn.named_parameters()) if isinstance(self.program.fn, torch.nn.Module) else {}
+        elif model.family is None:
+            raise GuideError(f"program {model.name!r} has no guide of its own; name one (normal, multivariate, delta) or give a program")
+        self.program.params = {**model.params, **{f"guide.{n}" if n in model.params else n: p for n, p in own.items()}}
+        self._takes_arguments()
+        self.enumerate_dim = -1 - max([model.nesting, *[len(s.shape) for s in model.latent]])
+        run = self._first_run(seed)
+        known = {id(p) for p in self.program.params.values()}
+        self.program.params |= {n: p for n, p in run.params.items() if id(p) not in known}
+        self._match(run)
+
+    @property
+    def params(self) -> dict[str, Tensor]:
+        return self.program.params
+
+    def _takes_arguments(self) -> None:
+        call = self.program.fn if self.method is None else getattr(self.program.fn, self.method)
+        try:
+            inspect.signature(getattr(call, "forward", call)).bind(*self.model.args, **self.model.kwargs)
+        except TypeError as error:
+            raise GuideError(f"the guide is called with the model's arguments, and they do not fit it: {error}") from error
+
+    def _first_run(self, seed: int) -> Evaluation:
+        """Once with Pyro's own checks on, which also makes the parameters of `pyro.param` statements."""
+        try:
+            with seeded(seed):
+                return self.run(self.program.leaves, self.program.params, self.program.rows, validate=True)
+        except PpgenError:
+            raise
+        except Exception as error:
+            raise GuideError(f"the guide fails: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+
+    def run(self, leaves: Sequence, params: Mapping[str, Tensor], rows: Mapping[str, Tensor], **settings: Any) -> Evaluation:
+        """The guide itself, once."""
+        settings |= {"leaves": list(leaves), "params": dict(params), "rows": dict(rows)}
+        return self.program.run(FromSampler, method=self.method, enumerate_dim=self.enumerate_dim, **settings)
+
+    def _match(self, run: Evaluation) -> None:
+        """Every continuous latent site of the model is in the guide, and nothing else, in the same shape."""
+        model = {s.name: s for s in self.model.latent}
+        drawn = {n: s for n, s in run.sites.items() if s.kind == "latent" or (s.kind == "deterministic" and n in model)}
+        self.discrete = {n: s for n, s in drawn.items() if s.discrete}
+        self.sites = [n for n in drawn if n not in self.discrete]
+        self.point = any(drawn[n].kind == "deterministic" for n in self.sites)
+        if missing := [n for n, s in model.items() if not s.discrete and n not in drawn]:
+            raise GuideError(f"the guide does not sample {_list(missing)}, which the model does; add it to the guide")
+        if extra := [n for n in drawn if n not in model]:
+            raise GuideError(f"the guide samples {_list(extra)}, which the model does not; the model's latent sites are {_list(model)}")
+        if unknown := set(run.rows) - set(self.program.rows):
+            raise GuideError(f"the guide subsamples plate {_list(unknown)}, which the model does not")
+        for n in self.sites:
+            if drawn[n].shape != model[n].shape:
+                raise GuideError(f"site {n!r} has shape {tuple(model[n].shape)} in the model and {tuple(drawn[n].shape)} in the guide")
+        for n, site in self.discrete.items():
+            _check_discrete(site, model[n])
+
+    def drawn(self, run: Evaluation) -> Drawn:
+        """What one run gives."""
+        zero = torch.zeros((), device=device_of(self.program))
+        log_q = [(s.log_prob * s.scale).sum() for n, s in run.sites.items() if n not in self.discrete]
+        values = {n: run.sites[n].value for n in self.sites}
+        return Drawn(values, sum(log_q, zero), {n: (run.sites[n].log_prob, scale_of(run.sites[n])) for n in self.discrete})
+
+    def replayed(self, noise: Mapping[str, Tensor], params: Mapping[str, Tensor], rows: Mapping[str, Tensor]) -> Drawn:
+        """The guide itself, once, its noise as given (none: its own random numbers)."""
+        with Replay(noise, device_of(self.program)) if noise else nullcontext():
+            return self.drawn(self.run(self.program.leaves, params, rows, grad=torch.is_grad_enabled()))
+
+
+class Replay(Tape):
+    """Noise inputs that hold what is given; numbers on which nothing depends are any."""
+
+    def __init__(self, noise: Mapping[str, Tensor], device: torch.device):
+        super().__init__(noise=torch.Generator(device=device))
+        self.given = noise
+
+    def draw(self, kind: str, like: Tensor) -> Tensor:
+        t = super().draw(kind, like)
+        name = f"noise:{len(self.noises) - 1}"
+        if name in self.given:
+            with _disable_current_modes():
+                t.copy_(self.given[name])
+        return t
+
+
+def scale_of(site: Site) -> Tensor:
+    return torch.as_tensor(site.scale, dtype=torch.get_default_dtype())
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(repr(n) for n in sorted(names))
+
+
+def _check_discrete(guide: Site, model: Site) -> None:
+    """A discrete site that the guide samples is independent of its others given the continuous ones."""
+    if not model.discrete:
+        raise GuideError(f"site {guide.name!r} is discrete in the guide and continuous in the model")
+    if guide.plates != model.plates:
+        raise GuideError(f"site {guide.name!r} is in plates {list(model.plates)} of the model and {list(guide.plates)} of the guide")
+    own = {None, guide.name, *guide.plates}
+    if others := [d for d in guide.dims if d not in own and not str(d).startswith("dim-")]:
+        raise GuideError(f"the guide's discrete site {guide.name!r} depends on {_list(map(str, others))}; leave it to be summed out exactly")
+
+
+class RecordedGuide:
+    """The graph of a GuideProgram: noise and other inputs -> Drawn.
+
+    noises   its noise inputs; others: its other inputs (data:*, param:*, rows:*); random: it draws gammas and the like itself
+
+    Raises RecordingError.
+    """
+
+    def __init__(self, guide: GuideProgram, dtype: torch.dtype):
+        self.guide = guide
+        self.constant: frozenset[str] = frozenset()  # data that steer the guide
+        tape, run = self._record()
+        self.run = run
+        sites = run.sites.values()
+        self.discrete = {n: run.sites[n] for n in guide.discrete}
+        outputs = [tape.node(run.sites[n].raw) for n in guide.sites]
+        outputs += [tape.node(torch.as_tensor(s.log_prob)) for s in sites] + [tape.node(scale_of(s)) for s in sites]
+        own = torch.get_default_dtype()
+        graph = cut(tape, list(tape.inputs.values()), outputs, retype=None if dtype == own else (own, dtype))
+        used = {id(p) for n in graph.nodes for p in n.parents} | {id(n) for n in graph.outputs}
+        names = [n for n, node in zip(tape.inputs, graph.inputs, strict=True) if id(node) in used]
+        self.graph = cut(tape, [tape.inputs[n] for n in names], outputs, retype=None if dtype == own else (own, dtype))
+        self.random = self.graph.random
+        self.noises: dict[str, Noise] = {}
+        for n in names:
+            if n in tape.noises:
+                t = tape.inputs[n].value
+                self.noises[n] = Noise(tape.noises[n], tuple(t.shape), dtype if t.dtype == own else t.dtype)
+        self.inputs = names
+
+    def _record(self) -> tuple[Tape, Evaluation]:
+        while True:
+            try:
+                return self.taped(0)
+            except Steered as steered:
+                if steered.names <= self.constant:
+                    raise RecordingError(f"data {sorted(steered.names)} steer the guide in a way that cannot be recorded") from steered
+                self.constant |= steered.names
+
+    def taped(self, seed: int, **settings: Any) -> tuple[Tape, Evaluation]:
+        """Run the guide under a tape. `seed` is that of its noise, which the tape's inputs then hold."""
+        p = self.guide.program
+        tape = Tape(noise=torch.Generator(device=device_of(p)).manual_seed(seed))
+        leaves = list(p.leaves)
+        for name in p.data:
+            if name not in self.constant:
+                i = int(name.removeprefix("data:"))
+                leaves[i] = leaves[i].detach().clone()
+                tape.input(leaves[i], name)
+        params = {n: (v if isinstance(v, torch.nn.Parameter) else v.detach().clone()) for n, v in p.params.items()}
+        rows = {n: v.clone() for n, v in p.rows.items()}
+        for kind, group in (("param", params), ("rows", rows)):
+            for n, v in group.items():
+                tape.input(v, f"{kind}:{n}")
+        with seeded(seed), Watch(tape), tape:
+            return tape, self.guide.run(leaves, params, rows, tape=tape, **settings)
+
+    def __call__(self, noise: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Drawn:
+        outputs = self.graph(*[noise[n] if n in self.noises else inputs[n] for n in self.inputs])
+        names, k = list(self.run.sites), len(self.guide.sites)
+        values = dict(zip(self.guide.sites, outputs[:k], strict=True))
+        factors = dict(zip(names, zip(outputs[k : k + len(names)], outputs[k + len(names) :], strict=True), strict=True))
+        log_q: Any = 0.0
+        for n, (log_prob, scale) in factors.items():
+            if n not in self.guide.discrete:
+                log_q = log_q + (log_prob * scale).sum()
+        return Drawn(values, torch.as_tensor(log_q), {n: factors[n] for n in self.guide.discrete})
