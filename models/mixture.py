@@ -100,7 +100,7 @@ class GaussianMixture(Mixture):
 
     def __init__(
         self,
-        num_components: int,
+        num_components: int = 2,
         num_features: int | None = None,
         *,
         covariance: Covariance = "full",
