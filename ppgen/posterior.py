@@ -140,9 +140,7 @@ class Posterior:
         fitted = self._program
         if not (args or kwargs):
             return predict(fitted, self.draws, seed=self._seed)
-        kept = {s.name for s in fitted.latent if fitted.data_plate not in s.plates}
-        new = fitted.bind(*args, **kwargs)
-        return predict(new, self.draws, seed=self._seed, anew={s.name for s in new.latent} - kept)
+        return predict(fitted.bind(*args, **kwargs), self.draws, seed=self._seed, fitted=fitted)
 
     @property
     def _seed(self) -> int:

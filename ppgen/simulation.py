@@ -8,7 +8,7 @@ runs once per draw.
 import copy
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -81,7 +81,7 @@ def simulate(
 
     def run(values: Sequence[Tensor], index: Tensor | None) -> dict[str, Tensor]:
         given = dict(zip(typed, values, strict=True))
-        return cast(Forward, program.run(handler, given=given, index=index, method=method)).values
+        return cast("Forward", program.run(handler, given=given, index=index, method=method)).values
 
     def batched(part: slice) -> dict[str, Tensor]:
         index = torch.arange(count)[part]
@@ -200,16 +200,17 @@ def _mapped(x: Any, f: Callable[[Tensor], Tensor], seen: dict[int, Any]) -> Any:
 # Policies
 
 
-def predict(program: Program, draws: Mapping[str, Tensor], *, seed: int, anew: Collection[str] = ()) -> dict[str, Tensor]:
+def predict(program: Program, draws: Mapping[str, Tensor], *, seed: int, fitted: Program | None = None) -> dict[str, Tensor]:
     """New data for each draw: every site that was drawn or recomputed, (chains, draws, *shape).
 
-    draws   latent site -> (chains, draws, *shape); none at all is one run
-    anew    latent sites that are drawn from the program though they have draws. So are sites in plates of another size than
-            their draws, and discrete ones inside the data plate that have none.
+    draws    latent site -> (chains, draws, *shape); none at all is one run
+    fitted   the program that has these draws, where it is another one (the same with other arguments): sites inside its data
+             plate, and those that it does not have, are drawn from the program; so are sites in plates of another size
 
     Raises ProgramError: a site without draws, or of another shape; a site that cannot be drawn.
     """
-    held = {s.name: draws[s.name] for s in program.latent if s.name not in anew and _holds(s, draws, program)}
+    kept = {s.name for s in (fitted or program).latent if fitted is None or fitted.data_plate not in s.plates}
+    held = {s.name: draws[s.name] for s in program.latent if s.name in kept and _holds(s, draws, program)}
     lead = next((v.shape[:2] for v in draws.values()), torch.Size((1, 1)))
     count = math.prod(lead)
     given = {n: v.reshape(count, *v.shape[2:]) for n, v in held.items()}

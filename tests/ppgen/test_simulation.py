@@ -160,8 +160,8 @@ def test_a_mixture_is_drawn_forward_by_its_weights() -> None:
         "scale": torch.tensor([[2.0, 0.5], [1.0, 3.0]]).expand(*shape, 2, 2),
         "correlation": torch.linalg.cholesky(torch.tensor([[1.0, 0.8], [0.8, 1.0]])).expand(*shape, 2, 2, 2),
     }
-    program = Program(mixture, size=20)
-    made = predict(program, draws, seed=0, anew={"x", "assignment"})
+    fitted = Program(mixture, torch.zeros(20, 2))
+    made = predict(fitted.bind(size=20), {**draws, "assignment": torch.zeros(*shape, 20)}, seed=0, fitted=fitted)
     assert made["x"].shape == (1, 500, 20, 2)
     first = made["assignment"] == 0
     assert z_of_mean(first.flatten(), 0.25) < 4
