@@ -31,7 +31,8 @@ def takes_nothing():
 
 number = 3
 """
-SMALL = ["--num-warmup", "150", "--num-samples", "200", "--num-chains", "2", "--num-steps", "200", "--quiet"]
+CHAINS = ["--num-warmup", "150", "--num-samples", "200", "--num-chains", "2", "--quiet"]
+SMALL = [*CHAINS, "--num-steps", "200"]
 
 
 def run(*arguments: str) -> Result:
@@ -85,7 +86,7 @@ def test_compare_a_family_by_name(folder: Path) -> None:
 def test_fit_saves_a_posterior_that_loads(folder: Path) -> None:
     from ppgen.posterior import Posterior
 
-    result = run("fit", "my_file.py:my_model", "--data", "my.csv", "--engine", "nuts", "--out", "fit", *SMALL)
+    result = run("fit", "my_file.py:my_model", "--data", "my.csv", "--engine", "nuts", "--out", "fit", *CHAINS)
     assert result.exit_code == 0, result.output
     assert Posterior.load(folder / "fit").draws["loc"].shape == (2, 200)
 
@@ -165,7 +166,7 @@ def test_a_warning_is_one_line(folder: Path) -> None:
 
 
 def test_a_checkpoint_of_another_run_is_refused(folder: Path) -> None:
-    fit = ("fit", "my_file.py:my_model", *DATA, "--out", "fit", "--checkpoint", "ckpt", *SMALL)
+    fit = ("fit", "my_file.py:my_model", *DATA, "--out", "fit", "--checkpoint", "ckpt", *CHAINS)
     assert run(*fit).exit_code == 0
     result = run(*fit, "--seed", "5")
     assert result.exit_code == 2
