@@ -20,8 +20,9 @@ from torch.func import vmap
 
 from .errors import ProgramError
 from .keys import PREDICT, Key, nth
-from .program import Evaluation, Program, Site, _distribution_name, _kind
+from .program import Evaluation, Program, Site
 from .recording import seeded
+from .sites import distribution_name, kind_of
 
 __all__ = ["Forward", "predict", "prior_draws", "simulate"]
 
@@ -49,14 +50,14 @@ class Forward(Evaluation):
         name, fn = msg["name"], msg["fn"]
         if isinstance(fn, _Subsample):
             self._subsample(msg)
-        elif _kind(msg) in ("latent", "observed"):
+        elif kind_of(msg) in ("latent", "observed"):
             msg["value"] = self.given[name] if name in self.given else draw(name, fn, self.index)
             msg["done"] = True
 
     def _pyro_post_sample(self, msg: Any) -> None:
         if not isinstance(msg["fn"], _Subsample):
             self.values[msg["name"]] = torch.as_tensor(msg["value"])
-            self.kinds[msg["name"]] = _kind(msg)
+            self.kinds[msg["name"]] = kind_of(msg)
 
 
 def simulate(
@@ -131,7 +132,7 @@ def draw(name: str, fn: Any, index: Tensor | None = None) -> Tensor:
     try:
         return fn.sample()
     except NotImplementedError as error:
-        kind = _distribution_name(fn)
+        kind = distribution_name(fn)
         why = "has an improper prior" if kind == "ImproperUniform" else f"({kind}) has no sampler"
         raise ProgramError(
             f"site {name!r} {why}, so it cannot be drawn; give it a proper prior, hold it by condition, or predict from a fitted posterior"

@@ -1,0 +1,215 @@
+"""The one handler of Pyro's messages: every latent site gets its value from a source, every parameter and every subsampled
+plate's rows from outside.
+
+The same handler finds the sites of a program, records them and runs them eagerly for the checks; only where a latent value
+comes from differs (sources.py). Nothing else in ppgen touches Pyro's private parts.
+"""
+
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from pyro.distributions.util import scale_and_mask
+from pyro.poutine.enum_messenger import EnumMessenger
+from pyro.poutine.subsample_messenger import _Subsample
+from torch import Tensor
+from torch.distributions import transform_to
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
+
+from .errors import EliminationError, ProgramError
+from .observing import check_observed, count_once, hide_masked
+from .sites import Latent, Plate, Site, distribution_name, kind_of
+
+__all__ = ["Evaluation", "Swap"]
+
+
+class Evaluation(EnumMessenger):
+    """One run of a program, as the outermost handler.
+
+    params          unconstrained leaves of `pyro.param` statements; a run adds those that it meets first
+    own             ids of the Parameters of the program's own module, which are used as they are
+    rows            indices of subsampled plates; a run adds those that it meets first
+    enumerate_dim   first dimension free for enumeration; None: discrete sites get a value like any other
+    tape            marks the value of each site while recording
+    boost           (plate, factor): sites inside the data plate are scaled by it where the arguments' rows are gathered
+    check           observed values are checked: NaN and the support
+    """
+
+    def __init__(
+        self,
+        *,
+        params: dict[str, Tensor] | None = None,
+        own: frozenset[int] = frozenset(),
+        rows: dict[str, Tensor] | None = None,
+        enumerate_dim: int | None = None,
+        tape: Any = None,
+        boost: tuple[str, float] | None = None,
+        check: bool = False,
+    ):
+        super().__init__(enumerate_dim)
+        self.enumerate_dim, self.tape, self.boost, self.check, self.own = enumerate_dim, tape, boost, check, own
+        self.params = {} if params is None else params
+        self.rows = {} if rows is None else rows
+        self.sites: dict[str, Site] = {}
+        self.plates: dict[str, Plate] = {}
+        self.enumerated: dict[int, str] = {}  # Pyro's id of an enumeration dimension -> its site
+        self.foreign: dict[int, tuple[Tensor, Tensor]] = {}  # id of somebody else's Parameter -> it and the run's own
+        self._transforms: dict[str, Any] = {}  # of constraints, by parameter
+
+    def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
+        """The value of a latent site that is not enumerated."""
+        raise NotImplementedError
+
+    def mark(self, value: Any, name: str) -> Any:
+        if self.tape is None or not isinstance(value, Tensor) or not value.numel():
+            return value
+        return self.tape.mark(value, name)
+
+    # Samples
+
+    def _pyro_sample(self, msg: Any) -> None:
+        fn = msg["fn"]
+        if isinstance(fn, _Subsample):
+            self._subsample(msg)
+            return
+        if msg["name"] in self.sites:
+            raise ProgramError(f"site {msg['name']!r} appears twice in one run of the program; give each site its own name")
+        kind = kind_of(msg)
+        if kind in ("observed", "conditioned"):
+            if self.check:
+                check_observed(msg)
+            msg["value"] = hide_masked(msg)
+        given = msg["is_observed"] or msg["done"]
+        if kind == "latent" and not given and fn.support.is_discrete and self.enumerate_dim is not None:
+            self._must_be_finite(msg)
+            msg["infer"].update(enumerate="parallel", expand=False)
+        if self.enumerate_dim is not None:
+            super()._pyro_sample(msg)  # enumerates, or notes which enumeration dimensions are in scope
+        if given or msg["done"]:
+            return
+        value, latent = self.latent_value(msg) if kind == "latent" else (fn.rsample(), None)  # a Delta
+        msg["infer"]["_ppgen"] = latent
+        msg["value"], msg["done"] = value, True
+
+    def _must_be_finite(self, msg: Any) -> None:
+        if not msg["fn"].has_enumerate_support:
+            raise EliminationError(
+                f"latent site {msg['name']!r} is discrete ({distribution_name(msg['fn'])}) and has no finite support to sum over; "
+                "observe it, condition on it, or give the program a distribution with finite support"
+            )
+
+    def _subsample(self, msg: Any) -> None:
+        """The index of a subsampled plate is an input, never a draw."""
+        fn, name = msg["fn"], msg["name"]
+        if msg["value"] is None and fn.subsample_size not in (None, -1) and fn.subsample_size < fn.size:
+            if name not in self.rows:
+                self.rows[name] = torch.arange(fn.subsample_size, device=fn.device)
+            msg["value"] = self.rows[name]
+
+    def _pyro_post_sample(self, msg: Any) -> None:
+        if isinstance(msg["fn"], _Subsample):
+            return
+        if self.enumerate_dim is not None:
+            super()._pyro_post_sample(msg)
+        latent: Latent | None = msg["infer"].pop("_ppgen", None)
+        kind = kind_of(msg)
+        raw = msg["value"] if latent is None else latent.raw
+        if latent is None and kind != "factor":
+            msg["value"] = self.mark(raw, msg["name"] if kind in ("latent", "deterministic") else "observed:" + msg["name"])
+        self.sites[msg["name"]] = self._site(msg, kind, raw, latent)
+
+    def _site(self, msg: Any, kind: str, raw: Any, latent: Latent | None) -> Site:
+        name, fn, value = msg["name"], msg["fn"], msg["value"]
+        discrete = kind == "latent" and latent is None
+        log_prob = scale_and_mask(fn.log_prob(value), 1.0, msg["mask"])
+        if discrete and name.endswith("_unobserved") and isinstance(msg["mask"], Tensor):
+            log_prob = count_once(log_prob, value, fn, msg["mask"])
+        frames = sorted((f for f in msg["cond_indep_stack"] if f.vectorized), key=lambda f: f.dim)
+        for f in frames:
+            self.plates[f.name] = Plate(f.name, f.dim, f.full_size or f.size, f.size)
+        boosted = self.boost is not None and any(f.name == self.boost[0] for f in frames)
+        return Site(
+            name=name,
+            kind=kind,
+            plates=tuple(f.name for f in frames),
+            shape=torch.Size(getattr(value, "shape", ())),
+            event_dim=fn.event_dim,
+            unconstrained_shape=latent.shape if latent is not None else torch.Size(),
+            support=fn.support if kind != "factor" else None,
+            discrete=discrete,
+            distribution=distribution_name(fn),
+            value=value,
+            rows=latent.rows if latent is not None else None,
+            log_prob=log_prob,
+            scale=msg["scale"] * self.boost[1] if boosted else msg["scale"],  # type: ignore[index]
+            raw=raw,
+            log_jacobian=latent.log_jacobian if latent is not None else None,
+            unconstrained=latent.unconstrained if latent is not None else None,
+            dims=self._dims(name, log_prob, msg["infer"], {f.dim: f.name for f in frames}),
+        )
+
+    def _dims(self, name: str, log_prob: Any, infer: Mapping, plates: Mapping[int, str]) -> tuple[str | None, ...]:
+        """A name for each dimension of a factor: its plate, its enumerated site, or a bare batch dimension."""
+        names: list[str | None] = []
+        ids = infer.get("_dim_to_id", {})
+        if self.enumerate_dim is not None and "_enumerate_dim" in infer:
+            self.enumerated[ids[infer["_enumerate_dim"]]] = name
+        for d in range(-getattr(log_prob, "ndim", 0), 0):
+            wide = log_prob.shape[d] > 1
+            if self.enumerate_dim is not None and d <= self.enumerate_dim:
+                names.append(self.enumerated.get(ids.get(d, -1)) if wide else None)
+            else:
+                names.append(plates.get(d, f"dim{d}:{log_prob.shape[d]}" if wide else None))
+        return tuple(names)
+
+    # Parameters
+
+    def _pyro_param(self, msg: Any) -> None:
+        """`pyro.param(name, initial)`: the unconstrained leaf of `params` is the parameter. The param statement of a
+        module's own PyroParam has no initial value and reads the run's private store."""
+        name = msg["args"][0]
+        initial = msg["args"][1] if len(msg["args"]) > 1 else msg["kwargs"].get("init_tensor")
+        if initial is None and name not in self._transforms:
+            return
+        if id(initial) in self.own:
+            msg["value"], msg["done"] = initial, True
+            return
+        if name not in self._transforms:
+            self._transforms[name] = transform_to(msg["kwargs"].get("constraint", dist.constraints.real))
+            self._meet(name, initial)
+        leaf = self.params[name]
+        if isinstance(initial, torch.nn.Parameter):  # pyro.module: `Swap` puts the run's own in its place
+            self.foreign[id(initial)] = initial, leaf
+        value = leaf if isinstance(leaf, torch.nn.Parameter) else self._transforms[name](leaf)
+        if value is leaf and not isinstance(leaf, torch.nn.Parameter):
+            value = leaf.view_as(leaf)
+        value.unconstrained = weakref.ref(leaf)  # a subsampled plate asks for it
+        msg["value"], msg["done"] = value, True
+
+    def _meet(self, name: str, initial: Any) -> None:
+        """A parameter that this run meets first gets a leaf of its own: the user's tensors are never written to."""
+        if name in self.params:
+            return
+        if isinstance(initial, torch.nn.Parameter):
+            self.params[name] = torch.nn.Parameter(initial.detach().clone())
+        else:
+            value = initial() if callable(initial) and not isinstance(initial, Tensor) else initial
+            self.params[name] = self._transforms[name].inv(torch.as_tensor(value)).detach().clone()
+
+
+class Swap(TorchFunctionMode):
+    """Puts the run's own parameters in the place of those of a module that a plain function learns by `pyro.module`: such a
+    module belongs to the user, and a run never changes it."""
+
+    def __init__(self, evaluation: Evaluation):
+        super().__init__()
+        self.foreign = evaluation.foreign
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Mapping | None = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if self.foreign:
+            args, kwargs = tree_map_only(torch.nn.Parameter, lambda p: self.foreign.get(id(p), (p, p))[1], (args, kwargs))
+        return func(*args, **kwargs)
