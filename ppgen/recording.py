@@ -1,24 +1,30 @@
-"""Program -> one graph of log-probability factors without Python in it, and the checks that let it be used.
+"""Program -> one graph of log-probability factors without Python in it.
 
 The node that holds each site's value is marked. A reading chooses its cuts: the density cuts nothing, factors of values
-and `unconstrain` cut the continuous latent sites.
+and `unconstrain` cut the continuous latent sites. agreement.py decides whether a recording may be used.
 """
 
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .elimination import Elimination, Factor, gather
-from .errors import EliminationError, PpgenError, RecordingError
-from .program import Evaluation, FromPosition, FromValues, Program, Site
-from .tape import Graph, Node, Steered, Tape, Watch, cut
+from .agreement import agree, difference, read_eagerly, seeded
+from .elimination import LARGEST, gather
+from .errors import CostError, EliminationError, PpgenError, RecordingError
+from .handler import Evaluation
+from .joint import Joint
+from .program import Program
+from .sites import Site
+from .sources import FromPosition
+from .straightline import Graph, Node, cut
+from .tape import Steered, Tape, ValueRead, Watch, users_line
 
-__all__ = ["Joint", "Recording", "agree", "read_eagerly"]
+__all__ = ["Joint", "Recording", "agree", "device_of", "difference", "read_eagerly", "seeded"]
 
 
 class Outputs(NamedTuple):
@@ -29,82 +35,6 @@ class Outputs(NamedTuple):
     raw: Node | None
     log_jacobian: Node | None
     unconstrained: Node | None
-
-
-class Joint:
-    """The log joint density from its factors, with every enumerated site summed out.
-
-    Built once from the sites of an enumerated run; called with tensors, recorded or eager.
-    """
-
-    def __init__(self, sites: Mapping[str, Site], plate_sizes: Mapping[str, int], itemsize: int = 8, copies: int = 1):
-        self.sites = dict(sites)
-        self.inside = {n: _plates_of(s) for n, s in sites.items() if s.discrete}
-        self.sizes = dict(plate_sizes)
-        for s in sites.values():
-            for d, k in zip(s.dims, getattr(s.log_prob, "shape", ()), strict=False):
-                if d is not None:
-                    self.sizes.setdefault(d, k)
-        self.plain = [n for n, s in sites.items() if not self._hooks(s)]
-        self.components = [(names, self.plan(names, itemsize=itemsize, copies=copies)) for names in self._components()]
-
-    def _hooks(self, site: Site) -> set[str]:
-        return {d for d in site.dims if d in self.inside}
-
-    def _components(self) -> Iterator[list[str]]:
-        """Sites that hang together through enumerated ones; each group must be scaled alike."""
-        groups: list[tuple[set[str], list[str]]] = []
-        for name, site in self.sites.items():
-            hooks = self._hooks(site)
-            if not hooks:
-                continue
-            touched = [g for g in groups if g[0] & hooks]
-            merged = (hooks.union(*[g[0] for g in touched]), [n for g in touched for n in g[1]] + [name])
-            groups = [g for g in groups if g not in touched] + [merged]
-        for _, names in groups:
-            scales = {n: _scale_key(self.sites[n].scale) for n in names}
-            if len(set(scales.values())) > 1:
-                raise EliminationError(
-                    f"sites {', '.join(names)} hang together by enumerated sites and have different scales {scales}: a global "
-                    "enumerated site cannot be combined with minibatches"
-                )
-            yield names
-
-    def plan(self, names: Sequence[str], keep: Iterable[str] = (), held: Iterable[str] = (), **cost: int) -> Elimination:
-        """An elimination over the factors of some sites; `held` enumerated sites are read at values and not summed."""
-        held = set(held)
-        factors = []
-        for n in names:
-            site = self.sites[n]
-            dims = tuple(None if d in held else d for d in site.dims)
-            factors.append(Factor(dims, _plates_of(site)))
-        inside = {n: p for n, p in self.inside.items() if n not in held}
-        return Elimination(factors, inside, self.sizes, keep, **cost)
-
-    def __call__(self, log_probs: Mapping[str, Any], scales: Mapping[str, Any]) -> tuple[Tensor, list[list[Tensor]]]:
-        """-> log joint (), and each component's products, which drawing back needs."""
-        total: Any = 0.0
-        for n in self.plain:
-            total = total + (log_probs[n] * scales[n]).sum()
-        products = []
-        for names, plan in self.components:
-            value, steps = plan.run([log_probs[n] for n in names])
-            total = total + value * scales[names[0]].reshape(())
-            products.append(steps)
-        return total, products
-
-
-def _plates_of(site: Site) -> frozenset[str]:
-    """The plates of a site, and its bare batch dimensions, which behave like plates."""
-    return frozenset(site.plates) | {d for d in site.dims if d is not None and d.startswith("dim-")}
-
-
-def _scale_key(scale: Any) -> float:
-    if isinstance(scale, Tensor):
-        if scale.numel() != 1:
-            return float("nan")  # equal to nothing: refused
-        return float(scale)
-    return float(scale)
 
 
 class Recording:
@@ -119,7 +49,7 @@ class Recording:
     def __init__(self, program: Program):
         self.program = program
         self.constant: frozenset[str] = frozenset()
-        self.dtype = torch.get_default_dtype()
+        self.dtype = program.dtype
         while True:
             try:
                 self._record()
@@ -131,7 +61,7 @@ class Recording:
 
     def _record(self) -> None:
         p = self.program
-        self.tape = tape = Tape()
+        self.tape = tape = Tape(guard=self._affordable if p.discrete else None)
         generator = torch.Generator().manual_seed(1)
         position = torch.rand(p.dim, generator=generator, dtype=self.dtype).to(device_of(p)) * 2 - 1
         tape.input(position, "position")
@@ -147,7 +77,7 @@ class Recording:
         rows = {n: v.clone() for n, v in p.rows.items()}
         for n, v in rows.items():
             tape.input(v, f"rows:{n}")
-        settings = dict(leaves=leaves, params=params, rows=rows, enumerate_dim=-1 - p.nesting, tape=tape)
+        settings = {"leaves": leaves, "params": params, "rows": rows, "enumerate_dim": -1 - p.nesting, "tape": tape}
         run = self._guarded(lambda: p.run(FromPosition, position=position, layout=p.sites, **settings))
         missing = set(p.sites) ^ set(run.sites)
         if missing:
@@ -164,16 +94,36 @@ class Recording:
         try:
             with Watch(self.tape), self.tape:
                 return run()
+        except ValueRead as error:
+            if enumerated := error.names & set(self.program.discrete):
+                raise EliminationError(
+                    f"{error}. {', '.join(sorted(enumerated))} is summed out, so all of its values are there at once: use torch.where, or "
+                    "index with it, in place of a branch"
+                ) from error
+            raise
         except (PpgenError, Steered):
             raise
         except Exception as error:
+            said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             if not self.program.discrete:
-                raise RecordingError(f"the program fails while it is recorded: {type(error).__name__}: {error}") from error
-            names = ", ".join(self.program.discrete)
+                raise RecordingError(f"the program fails while it is recorded ({said}): {_line_of(error)}") from error
             raise EliminationError(
-                f"the program fails where {names} is enumerated ({type(error).__name__}: {str(error).splitlines()[0]}); does a "
-                "site mix it across its plate, or a branch read it?"
+                f"the program fails where {', '.join(self.program.discrete)} is enumerated ({said}): {_line_of(error)}. Does a site mix "
+                "it across its plate?"
             ) from error
+
+    def _affordable(self, tensors: Sequence[Tensor]) -> None:
+        """Raise before an operation makes a table over more enumerated sites than fit."""
+        wide = [t for t in tensors if t.dim() > self.program.nesting]
+        if len(wide) < 2:
+            return
+        sizes = [max(at) for at in zip_longest(*[reversed(t.shape) for t in wide], fillvalue=1)]
+        needed = math.prod(sizes) * max(t.element_size() for t in wide)
+        if needed > LARGEST:
+            raise CostError(
+                f"a table over the values of {', '.join(self.program.discrete[:8])} needs {needed / 2**30:.3g} GiB, more than "
+                f"{LARGEST / 2**30:.0f} GiB: {users_line()}; condition on some of them, or write the program so that fewer of them meet"
+            )
 
     def _outputs(self, site: Site) -> Outputs:
         def node(x: Any) -> Node | None:
@@ -253,6 +203,11 @@ class Recording:
         return gather(t, named, assignment, plates)
 
 
+def _line_of(error: Exception) -> str:
+    """The user's line at which an error was raised."""
+    return users_line(traceback.extract_tb(error.__traceback__))
+
+
 def _support_of(site: Site) -> Tensor:
     """(K, *event): the values of an enumerated site, in order."""
     value = site.value
@@ -266,158 +221,3 @@ def device_of(program: Program) -> torch.device:
         return t.device
     buffers = program.fn.buffers() if isinstance(program.fn, torch.nn.Module) else ()
     return next((b.device for b in buffers), torch.empty(0).device)
-
-
-# The checks: a recording that disagrees with eager Pyro is never used
-
-
-def read_eagerly(program: Program, position: Tensor, joint: Joint | None = None, **settings: Any) -> tuple[Tensor, Evaluation]:
-    """Log density of a flat position () by running the program itself, and the run."""
-    run = program.run(FromPosition, position=position, layout=program.sites, enumerate_dim=-1 - program.nesting, **settings)
-    if list(run.sites) != list(program.sites):
-        raise RecordingError(f"other sites than in the first run: {sorted(set(run.sites) ^ set(program.sites))}")
-    if joint is None:
-        joint = Joint(run.sites, {q.name: q.subsample_size for q in run.plates.values()})
-    log_probs = {n: s.log_prob for n, s in run.sites.items()}
-    scales = {n: torch.as_tensor(s.scale, device=position.device) for n, s in run.sites.items()}
-    total, _ = joint(log_probs, scales)
-    for s in run.sites.values():
-        if s.log_jacobian is not None:
-            total = total + s.log_jacobian
-    return total, run
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """The global generators of torch, numpy and random at a seed; they come back as they were."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        np.random.seed(seed)
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)
-
-
-def difference(a: Tensor, b: Tensor) -> float:
-    """Largest |a - b| / (1 + |b|); equal infinities and shared nan count as equal."""
-    if a.shape != b.shape:
-        try:
-            a, b = torch.broadcast_tensors(a, b)
-        except RuntimeError:
-            return float("inf")
-    if not b.numel():
-        return 0.0
-    a, b = a.detach().double(), b.detach().double()
-    same = (a == b) | (a.isnan() & b.isnan())
-    gap = torch.where(same, torch.zeros_like(a), (a - b).abs() / (1 + b.abs()))
-    return float(gap.nan_to_num(float("inf")).max())
-
-
-def agree(recording: Recording, factors: Callable[[Tensor], Mapping[str, Tensor]], positions: Tensor, value: Tensor, gradient: Tensor) -> None:
-    """Raise unless a recording agrees with eager Pyro at every one of dispersed points.
-
-    factors     position (dim,) -> site -> its factor, read from the recording
-    positions   (points, dim); value (points,) and gradient (points, dim) as the compiled density gives them
-    """
-    p = recording.program
-    double = recording.dtype == torch.float64
-    tolerance, gradient_tolerance = (1e-9, 1e-6) if double else (1e-4, 1e-3)
-    generator = torch.Generator().manual_seed(2)
-    for i, point in enumerate(positions):
-        at = point.to(recording.dtype).clone().requires_grad_()
-        with seeded(100 + i):
-            total, run = read_eagerly(p, at, grad=True)
-        if i == 0:
-            with seeded(200):
-                again, _ = read_eagerly(p, at.detach())
-            if difference(again, total) > tolerance:
-                raise RecordingError("the program's density differs from run to run: it uses random numbers outside its sample sites")
-        recorded = factors(point)
-        for n, s in run.sites.items():
-            gap = difference(recorded[n], torch.as_tensor(s.log_prob))
-            if gap > tolerance:
-                raise RecordingError(
-                    f"the recorded factor of site {n!r} disagrees with the program by {gap:.2g} (relative) at another point: it holds a "
-                    "value that should vary"
-                )
-        _agree_in_gradient(total, at, value[i], gradient[i], tolerance, gradient_tolerance)
-        if recording.support:
-            _agree_at_assignment(recording, recorded, run, tolerance, generator)
-
-
-def _agree_in_gradient(total: Tensor, at: Tensor, value: Tensor, gradient: Tensor, tolerance: float, gradient_tolerance: float) -> None:
-    gap = difference(value, total)
-    if gap > tolerance:
-        raise RecordingError(f"the recorded density disagrees with the program by {gap:.2g} (relative)")
-    if not at.numel() or not total.requires_grad or not torch.isfinite(total):
-        return
-    (eager,) = torch.autograd.grad(total, at, allow_unused=True)
-    eager = torch.zeros_like(at) if eager is None else eager
-    if not torch.isfinite(eager).all():
-        return
-    gap = float((gradient - eager).abs().max() / (1 + eager.abs().max()))
-    if not gap <= gradient_tolerance:
-        raise RecordingError(f"the recorded gradient disagrees with the program by {gap:.2g} (relative)")
-
-
-def _agree_at_assignment(
-    recording: Recording, recorded: Mapping[str, Tensor], run: Evaluation, tolerance: float, generator: torch.Generator
-) -> None:
-    """Factors gathered at a random assignment against an eager run with that assignment.
-
-    This finds what agrees under enumeration and is wrong all the same: a site that mixes an enumerated one across its plate.
-    """
-    p, joint = recording.program, recording.joint
-    values = {n: s.value.detach() for n, s in run.sites.items() if s.continuous}
-    assignment: dict[str, tuple[Tensor, list[str]]] = {}
-    for n, support in recording.support.items():
-        plates = sorted(joint.inside[n])
-        shape = [joint.sizes[x] for x in plates]
-        index = torch.randint(len(support), shape, generator=generator)
-        if index.numel() > 1 and bool((index == index.reshape(-1)[0]).all()):  # constant within the plate, mixing would pass
-            index = (torch.arange(index.numel()) % len(support)).reshape(shape)
-        assignment[n] = index[None].to(support.device), plates
-        values[n] = _in_place(recording, n, assignment[n])
-    assigned = p.run(FromValues, values=values)
-    for n, site in assigned.sites.items():
-        uses = [d for d in recording.sites[n].dims if d in recording.support]
-        for x in uses:
-            outside = joint.inside[x] - _plates_of(recording.sites[n])
-            if outside:
-                raise EliminationError(f"site {n!r} mixes the enumerated site {x!r} across its plate {', '.join(sorted(outside))}")
-        got = recording.gather(n, recorded[n][None], assignment)[0]
-        want = torch.as_tensor(site.log_prob)
-        order = [d for d in recording.sites[n].dims if d is not None and d not in recording.support]
-        plates = order + (sorted(set().union(*[joint.inside[d] for d in uses]) - set(order)) if uses else [])
-        gap = _difference_in(got, plates, want, recording, n)
-        if gap > tolerance:
-            through = sorted(recording.enumerated_above(n))
-            why = f"it mixes the enumerated {', '.join(through)} across a plate" if through else "it holds a value that should vary"
-            raise EliminationError(f"site {n!r}: its factor at an assignment of the discrete sites is off by {gap:.2g}: {why}")
-
-
-def _place(recording: Recording, dim: str) -> int:
-    """The dimension, counted from the right, of a plate or of a bare dimension `dim-1:3`."""
-    plates = recording.program.plates
-    return plates[dim].dim if dim in plates else int(dim.removeprefix("dim").split(":")[0])
-
-
-def _in_place(recording: Recording, name: str, assigned: tuple[Tensor, list[str]]) -> Tensor:
-    """An assignment in the shape in which the program expects the site's value."""
-    index, plates = assigned
-    order = sorted(plates, key=lambda x: _place(recording, x))
-    flat = index[0].permute([plates.index(x) for x in order])
-    return recording.support[name][flat].reshape(recording.program.sites[name].shape)
-
-
-def _difference_in(got: Tensor, plates: list[str], want: Tensor, recording: Recording, name: str) -> float:
-    """Compare a gathered factor with an eager one, each in its own layout."""
-    order = sorted(range(len(plates)), key=lambda i: _place(recording, plates[i]))
-    got = got.permute(order)
-    if got.numel() == want.numel():
-        return difference(got.reshape(want.shape), want)
-    return difference(got, want)

@@ -6,22 +6,22 @@ and is a constant by itself, so constant folding costs nothing. `Watch` stands a
 
 import contextlib
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyro
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from .errors import RecordingError
 from .noise import RECIPES, arguments_of, draw_noise
 from .straightline import Graph, Node, cut, identity, item
+from .watch import Watch
 
-__all__ = ["Graph", "Node", "Steered", "Tape", "Watch", "cut"]
+__all__ = ["Graph", "Node", "Steered", "Tape", "ValueRead", "Watch", "cut"]
 
 aten = torch.ops.aten
 IDENTITIES = {aten.alias.default, aten.lift_fresh.default, aten.lift_fresh_copy.default}
@@ -38,6 +38,14 @@ class Steered(Exception):  # noqa: N818  a signal, never an error that a user se
 
     def __init__(self, names: Iterable[str]):
         super().__init__(f"read into Python: {sorted(names)}")
+        self.names = frozenset(names)
+
+
+class ValueRead(RecordingError):  # noqa: N818  named for what happened
+    """A value that depends on latent sites or parameters was read into Python."""
+
+    def __init__(self, message: str, names: Iterable[str]):
+        super().__init__(message)
         self.names = frozenset(names)
 
 
@@ -68,9 +76,9 @@ def _name(func: Any) -> str:
     return func.name().split("::")[1].split(".")[0]
 
 
-def users_line() -> str:
-    """The innermost line of the stack that is neither torch's, Pyro's nor ours: what an error message points at."""
-    for frame in reversed(traceback.extract_stack()):
+def users_line(stack: Sequence[traceback.FrameSummary] | None = None) -> str:
+    """The innermost line of a stack (of the current one) that is neither torch's, Pyro's nor ours: what a message points at."""
+    for frame in reversed(traceback.extract_stack() if stack is None else stack):
         path = Path(frame.filename)
         inside = path.parent == OURS or any(p in path.parents for p in LIBRARIES) or frame.filename == contextlib.__file__
         if not inside and not frame.filename.startswith(("<ppgen", "<frozen")):
@@ -85,14 +93,22 @@ class Tape(TorchDispatchMode):
                      own: taken for an identity, the gradient of a program that detaches would be wrong.
     noise            None: random numbers are refused. Else a generator of torch: normals, uniforms, integers and
                      permutations become inputs named noise:0, noise:1, ...; the rest (gamma, Poisson) stay random nodes.
+    guard            called with the tensors of every operation that is about to be recorded
     """
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:  # otherwise the first use imports torch._dynamo (1 s)
         return False
 
-    def __init__(self, *, differentiated: bool = False, noise: torch.Generator | None = None):
+    def __init__(
+        self,
+        *,
+        differentiated: bool = False,
+        noise: torch.Generator | None = None,
+        guard: Callable[[Sequence[Tensor]], None] | None = None,
+    ):
         super().__init__()
+        self.guard = guard
         self.identities = IDENTITIES | ({aten.detach.default} if differentiated else set())
         self.noise = noise
         self.nodes: list[Node] = []
@@ -175,6 +191,8 @@ class Tape(TorchDispatchMode):
                 self._protect(tensors)
             return func(*args, **kwargs)
         self._refuse_reads(func, args, tensors)
+        if self.guard is not None:
+            self.guard(tensors)
         if func in DROPPED:
             return func(*args, **kwargs)
         if func in self.identities:
@@ -219,7 +237,7 @@ class Tape(TorchDispatchMode):
         if data and not other:
             raise Steered(data)
         names = ", ".join(sorted(n.removeprefix("param:") for n in other)) or "the inputs"
-        raise RecordingError(f"{what} depends on {names}: {users_line()}")
+        raise ValueRead(f"{what} depends on {names}: {users_line()}", other)
 
     def _sources(self, tensors: list[Tensor]) -> set[str]:
         """Names of the marks and inputs that tensors depend on; a mark hides what lies above it, unless it is data."""
@@ -338,53 +356,3 @@ class Tape(TorchDispatchMode):
             self.noises[name] = kind
             self.input(t, name)
         return t
-
-
-class Watch(TorchFunctionMode):
-    """What the dispatcher never shows: conversions to Python that copy raw memory, and errors raised before dispatch.
-
-    They are refused with the user's line; whatever slips past still meets the recording's checks.
-    """
-
-    READS = frozenset(
-        (
-            torch.Tensor.numpy,
-            torch.Tensor.tolist,
-            torch.Tensor.__array__,
-            torch.Tensor.__bool__,
-            torch.Tensor.item,
-            torch.Tensor.__float__,
-            torch.Tensor.__int__,
-            torch.Tensor.__index__,
-            torch.Tensor.__complex__,
-            torch.Tensor.__dlpack__,
-            torch.Tensor.apply_,
-            torch.Tensor.map_,
-            torch.Tensor.new_tensor,
-            torch.tensor,
-            torch.as_tensor,
-        )
-    )
-
-    def __init__(self, tape: Tape):
-        super().__init__()
-        self.tape = tape
-
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Mapping | None = None) -> Any:
-        kwargs = dict(kwargs or {})
-        if func is torch.nn.functional.one_hot:  # reads its input, only to validate it
-            classes = kwargs.get("num_classes", args[1] if len(args) > 1 else -1)
-            if classes > 0:
-                return (args[0].unsqueeze(-1) == torch.arange(classes, device=args[0].device)).to(torch.long)
-        if func is torch.Tensor.__deepcopy__ and self.tape.live(args[0]):
-            return args[0].clone()
-        if func is torch.Tensor.__format__:  # a print to look at
-            with _disable_current_modes():
-                return func(*args, **kwargs)
-        if func in self.READS and not (func is torch.as_tensor and isinstance(args[0], Tensor)):
-            live = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor) and self.tape.live(t)]
-            if live:
-                self.tape.refuse(f"what {getattr(func, '__name__', func)} reads into Python", live)
-        return func(*args, **kwargs)
-
-

@@ -1,0 +1,88 @@
+"""The log joint density of a program from the factors of its sites, with every enumerated site summed out."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from .elimination import Elimination, Factor
+from .errors import EliminationError
+from .sites import Site
+
+__all__ = ["Joint", "plates_of"]
+
+
+class Joint:
+    """The log joint density from its factors, with every enumerated site summed out.
+
+    Built once from the sites of an enumerated run; called with tensors, recorded or eager.
+    """
+
+    def __init__(self, sites: Mapping[str, Site], plate_sizes: Mapping[str, int], itemsize: int = 8, copies: int = 1):
+        self.sites = dict(sites)
+        self.inside = {n: plates_of(s) for n, s in sites.items() if s.discrete}
+        self.sizes = dict(plate_sizes)
+        for s in sites.values():
+            for d, k in zip(s.dims, getattr(s.log_prob, "shape", ()), strict=False):
+                if d is not None:
+                    self.sizes.setdefault(d, k)
+        self.plain = [n for n, s in sites.items() if not self._hooks(s)]
+        self.components = [(names, self.plan(names, itemsize=itemsize, copies=copies)) for names in self._components()]
+
+    def _hooks(self, site: Site) -> set[str]:
+        return {d for d in site.dims if d in self.inside}
+
+    def _components(self) -> Iterator[list[str]]:
+        """Sites that hang together through enumerated ones; each group must be scaled alike."""
+        groups: list[tuple[set[str], list[str]]] = []
+        for name, site in self.sites.items():
+            hooks = self._hooks(site)
+            if not hooks:
+                continue
+            touched = [g for g in groups if g[0] & hooks]
+            merged = (hooks.union(*[g[0] for g in touched]), [n for g in touched for n in g[1]] + [name])
+            groups = [g for g in groups if g not in touched] + [merged]
+        for _, names in groups:
+            scales = {n: _scale_key(self.sites[n].scale) for n in names}
+            if len(set(scales.values())) > 1:
+                raise EliminationError(
+                    f"sites {', '.join(names)} hang together by enumerated sites and have different scales {scales}: a global "
+                    "enumerated site cannot be combined with minibatches"
+                )
+            yield names
+
+    def plan(self, names: Sequence[str], keep: Iterable[str] = (), held: Iterable[str] = (), **cost: int) -> Elimination:
+        """An elimination over the factors of some sites; `held` enumerated sites are read at values and not summed."""
+        held = set(held)
+        factors = []
+        for n in names:
+            site = self.sites[n]
+            dims = tuple(None if d in held else d for d in site.dims)
+            factors.append(Factor(dims, plates_of(site)))
+        inside = {n: p for n, p in self.inside.items() if n not in held}
+        return Elimination(factors, inside, self.sizes, keep, **cost)
+
+    def __call__(self, log_probs: Mapping[str, Any], scales: Mapping[str, Any]) -> tuple[Tensor, list[list[Tensor]]]:
+        """-> log joint (), and each component's products, which drawing back needs."""
+        total: Any = 0.0
+        for n in self.plain:
+            total = total + (log_probs[n] * scales[n]).sum()
+        products = []
+        for names, plan in self.components:
+            value, steps = plan.run([log_probs[n] for n in names])
+            total = total + value * scales[names[0]].reshape(())
+            products.append(steps)
+        return total, products
+
+
+def plates_of(site: Site) -> frozenset[str]:
+    """The plates of a site, and its bare batch dimensions, which behave like plates."""
+    return frozenset(site.plates) | {d for d in site.dims if d is not None and d.startswith("dim-")}
+
+
+def _scale_key(scale: Any) -> float:
+    if isinstance(scale, Tensor):
+        if scale.numel() != 1:
+            return float("nan")  # equal to nothing: refused
+        return float(scale)
+    return float(scale)
