@@ -12,11 +12,14 @@ from torch import Tensor
 from torch.func import vmap
 
 from .errors import EngineError
-from .tape import Graph, Tape, cut
+from .simplify import simplify
+from .straightline import Graph, cut
+from .tape import Tape
 
-__all__ = ["LOWERINGS", "Compiled", "Lowering", "check_lowering", "compile_batched"]
+__all__ = ["LOWERINGS", "Lowering", "check_lowering", "differentiated", "over_batch"]
 
 LOWERINGS = ("auto", "recorded", "eager")
+NO_BATCHING_RULE = (RuntimeError, NotImplementedError)  # what functorch raises where an operation has none
 
 
 class Lowering(NamedTuple):
@@ -31,71 +34,52 @@ def check_lowering(name: str) -> None:
         raise EngineError(f"lowering must be one of {', '.join(LOWERINGS)}; got {name!r}")
 
 
-class Compiled:
-    """Value and gradient of a batch of chains as one graph of torch operations.
-
-    `run(position)` with the data and parameters that `prepare` was given last.
-    """
-
-    def __init__(self, graph: Graph):
-        self.graph = graph
-        self.prepared: tuple = ()
-
-    def prepare(self, slow: Sequence[Tensor]) -> None:
-        """New data or parameters: what depends on them alone is computed here, once."""
-        with torch.no_grad():
-            self.prepared = self.graph.prepare(slow)
-
-    def run(self, fast: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            return self.graph.run(self.prepared, fast)  # type: ignore[return-value]
+def over_batch(f: Callable, given: Sequence[Tensor], count: int) -> tuple[Tensor, ...]:
+    """f over the leading dimension of every tensor: by vmap, or one after the other where an operation has no batching rule."""
+    with torch.no_grad():
+        if not given:
+            return tuple(o.expand(count, *o.shape) for o in f())
+        try:
+            return tuple(vmap(f, randomness="different")(*given))
+        except NO_BATCHING_RULE:
+            rows = [f(*(g[i] for g in given)) for i in range(count)]
+            return tuple(torch.stack(o) for o in zip(*rows, strict=True))
 
 
-def compile_batched(
-    density: Callable[..., Tensor], chains: int, dim: int, slow: Mapping[str, Tensor], fast: Mapping[str, Tensor], like: Tensor
-) -> Compiled:
-    """Record value and gradient of `density(position (dim,), *slow, *fast) -> ()` for a number of chains.
+def differentiated(density: Callable[..., Tensor], position: Tensor, slow: Mapping[str, Tensor], fast: Mapping[str, Tensor]) -> Graph:
+    """Value (chains,) and gradient (chains, dim) of `density(position (dim,), *slow, *fast) -> ()` as one graph of
+    (*slow; position, *fast).
+
+    position   (chains, dim): any point near which the density is defined
 
     First vmap over the factor graph, then autograd over the batched one: vmap over a recorded gradient fails on slices of
     the position. Where vmap has no rule for an operation, chains run one after the other inside the graph.
     """
-    generator = torch.Generator().manual_seed(3)
-    position = (torch.rand(chains, dim, generator=generator, dtype=torch.float64) * 2 - 1).to(like)
-    others = (*slow.values(), *fast.values())
-    batched = vmap(density, in_dims=(0, *[None] * len(others)))
+    batched = vmap(density, in_dims=(0, *[None] * (len(slow) + len(fast))))
 
     def looped(q: Tensor, *rest: Tensor) -> Tensor:
         return torch.stack([density(x, *rest) for x in q])
 
     try:
         graph = _record_gradient(batched, position, slow, fast)
-    except (RuntimeError, NotImplementedError):  # what functorch raises where an operation has no batching rule
+    except NO_BATCHING_RULE:
         graph = _record_gradient(looped, position, slow, fast)
-    compiled = Compiled(graph)
-    compiled.prepare(list(slow.values()))
-    return compiled
+    return simplify(graph)
 
 
-def _record_gradient(
-    density: Callable[..., Tensor], position: Tensor, slow: Mapping[str, Tensor], fast: Mapping[str, Tensor]
-) -> Graph:
+def _record_gradient(density: Callable[..., Tensor], position: Tensor, slow: Mapping[str, Tensor], fast: Mapping[str, Tensor]) -> Graph:
     tape = Tape(differentiated=True)
     position = position.detach().clone()
     others = [t.detach().clone() for t in (*slow.values(), *fast.values())]
-    tape.input(position, "position")
-    for name, t in zip((*slow, *fast), others, strict=True):
-        tape.input(t, name)
+    given = [tape.input(position, "position")]
+    given += [tape.input(t, name) for name, t in zip((*slow, *fast), others, strict=True)]
     with torch.enable_grad(), tape:
         q = position.detach().requires_grad_()
         value = density(q, *others)
+        gradient = None
         if value.requires_grad:
             (gradient,) = torch.autograd.grad(value.sum(), q, allow_unused=True)
-        else:
-            gradient = None
         if gradient is None:
             gradient = torch.zeros_like(q)
         value = value.detach()
-    names = ["position", *slow, *fast]
-    given = [tape.inputs[n] for n in names]
-    outputs = [tape.node(value), tape.node(gradient)]
-    return cut(tape, given, outputs, slow=range(1, 1 + len(slow)))
+    return cut(tape, given, [tape.node(value), tape.node(gradient)], slow=range(1, 1 + len(slow)))

@@ -24,7 +24,7 @@ from .sources import FromPosition
 from .straightline import Graph, Node, cut
 from .tape import Steered, Tape, ValueRead, Watch, users_line
 
-__all__ = ["Joint", "Recording", "agree", "device_of", "difference", "read_eagerly", "seeded"]
+__all__ = ["Joint", "Recording", "agree", "device_of", "difference", "read_eagerly", "seeded", "support_of"]
 
 
 class Outputs(NamedTuple):
@@ -87,7 +87,7 @@ class Recording:
         self.marks = {n.mark: n for n in tape.nodes if n.mark is not None}
         self.outputs = {n: self._outputs(s) for n, s in run.sites.items()}
         self.joint = Joint(run.sites, {q.name: q.subsample_size for q in run.plates.values()})
-        self.support = {n: _support_of(s) for n, s in run.sites.items() if s.discrete}
+        self.support = {n: support_of(s) for n, s in run.sites.items() if s.discrete}
 
     def _guarded(self, run: Callable[[], Evaluation]) -> Evaluation:
         """Run under the tape. A program that fails only where discrete sites are enumerated is refused by their names."""
@@ -208,7 +208,7 @@ def _line_of(error: Exception) -> str:
     return users_line(traceback.extract_tb(error.__traceback__))
 
 
-def _support_of(site: Site) -> Tensor:
+def support_of(site: Site) -> Tensor:
     """(K, *event): the values of an enumerated site, in order."""
     value = site.value
     event = value.shape[value.dim() - site.event_dim :]

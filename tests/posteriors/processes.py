@@ -107,14 +107,18 @@ def lotka_volterra(y_init: Tensor, y: Tensor) -> None:
     def slope(x: Tensor) -> Tensor:
         return torch.addcmul(growth, meeting, x.flip(0).exp())  # d log(hare), d log(lynx)
 
-    x, years, h = z_init.log(), [], 0.1
-    stages, step = [h * torch.tensor(row) for row in STAGES], h * torch.tensor(STEP)
+    def moved(x: Tensor, weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:
+        for w, k in zip(weights, slopes, strict=True):
+            x = x.add(k, alpha=0.1 * w) if w else x
+        return x
+
+    x, years = z_init.log(), []
     for _ in range(len(y)):
         for _ in range(10):
-            k = [slope(x)]
-            for weights in stages:
-                k.append(slope(x + weights @ torch.stack(k)))
-            x = x + step @ torch.stack(k)
+            slopes = [slope(x)]
+            for weights in STAGES:
+                slopes.append(slope(moved(x, weights, slopes)))
+            x = moved(x, STEP, slopes)
         years.append(x)
     with pyro.plate("species", 2, dim=-1):
         pyro.sample("y_init", dist.LogNormal(z_init.log(), sigma), obs=y_init)

@@ -1,0 +1,217 @@
+"""Two ways to read a program's density: from its recording, and by running the program itself where it has none.
+
+Both give the same things, so what stands on them (starting points, discrete sites drawn back, the pointwise log likelihood)
+is written once. A leading dimension n is any number of points.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.distributions import biject_to
+
+from .errors import RecordingError
+from .joint import Joint
+from .lowering import differentiated, over_batch
+from .program import Evaluation, FromPosition, FromValues, Program
+from .recording import Recording, device_of, read_eagerly, support_of
+from .sites import Latent, Site
+from .straightline import Graph
+
+__all__ = ["DensityReading", "EagerReading", "RecordedReading"]
+
+
+class DensityReading(Protocol):
+    """What a LogDensity is made of.
+
+    sites     of a run in which discrete sites are enumerated, in program order
+    joint     the elimination of its enumerated sites; support: their values (K, *event)
+    """
+
+    sites: Mapping[str, Site]
+    joint: Joint
+    support: Mapping[str, Tensor]
+
+    def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, dim) -> (n,), (n, dim)"""
+
+    def constrain(self, position: Tensor) -> dict[str, Tensor]:
+        """(n, dim) -> continuous latent site -> (n, *shape)"""
+
+    def unconstrain(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Continuous latent site -> (n, *shape), to (n, dim)"""
+
+    def factors(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+        """Continuous latent site -> (n, *shape), to site -> log probabilities (n, *its dims), unscaled"""
+
+    def deterministic(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+        """Deterministic sites (n, *shape) that no enumerated site enters."""
+
+    def identity(self) -> tuple[str, list[Tensor]]:
+        """What a fingerprint is made of."""
+
+
+class RecordedReading:
+    """From the graphs of one recording. Bindings to other data or parameters share the graphs."""
+
+    def __init__(self, program: Program, recording: Recording, dtype: torch.dtype):
+        self.recording, self.dtype = recording, dtype
+        self.sites, self.joint, self.support = recording.sites, recording.joint, recording.support
+        self.continuous = [s.name for s in recording.continuous]
+        self._graphs: dict[str, Any] = {}
+        self._batched: dict[int, Graph] = {}
+        self._bind(program)
+
+    def bound(self, program: Program) -> "RecordedReading":
+        """The same graphs on another program's data, parameters and rows."""
+        other = object.__new__(RecordedReading)
+        other.__dict__.update(self.__dict__)
+        other._bind(program)
+        return other
+
+    def _bind(self, program: Program) -> None:
+        sources = {n: program.leaves[int(n.removeprefix("data:"))] for n in program.data}
+        sources |= {f"param:{n}": v for n, v in program.params.items()} | {f"rows:{n}": v for n, v in program.rows.items()}
+        others = self.recording.others
+        self._slow = {n: self._typed(sources[n]) for n in others if not n.startswith("rows:")}
+        self._fast = {n: sources[n] for n in others if n.startswith("rows:")}
+        self._others = (*self._slow.values(), *self._fast.values())
+        self._prepared: dict[int, tuple] = {}
+
+    def _typed(self, t: Tensor) -> Tensor:
+        """In the density's dtype, where it was in the program's own."""
+        return t.detach().to(self.dtype) if t.dtype == self.recording.dtype else t.detach()
+
+    def _graph(self, which: str) -> Any:
+        if which not in self._graphs:
+            self._graphs[which] = getattr(self.recording, f"{which}_graph")(self.dtype)
+        return self._graphs[which]
+
+    def compile(self, chains: int) -> bool:
+        """Make the graph for a number of chains, and what depends on data and parameters alone; False where it is there."""
+        if chains in self._prepared:
+            return False
+        if chains not in self._batched:
+            generator = torch.Generator().manual_seed(3)
+            place = self.recording.tape.inputs["position"].value
+            position = torch.rand(chains, len(place), generator=generator, dtype=torch.float64) * 2 - 1
+            self._batched[chains] = differentiated(self._density, position.to(place.device, self.dtype), self._slow, self._fast)
+        with torch.no_grad():
+            self._prepared[chains] = self._batched[chains].prepare(list(self._slow.values()))
+        return True
+
+    def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        chains = len(position)
+        self.compile(chains)
+        with torch.no_grad():
+            return self._batched[chains].run(self._prepared[chains], (position, *self._fast.values()))  # type: ignore[return-value]
+
+    def _density(self, position: Tensor, *others: Tensor) -> Tensor:
+        """(dim,) -> (): the recorded factors, enumerated sites summed out, Jacobians added."""
+        outputs = self._graph("density")(position, *others)
+        names, n = list(self.sites), len(self.sites)
+        total, _ = self.joint(dict(zip(names, outputs[:n], strict=True)), dict(zip(names, outputs[n : 2 * n], strict=True)))
+        return sum(outputs[2 * n :], total)
+
+    def _over(self, graph: Graph, given: Sequence[Tensor], count: int) -> tuple[Tensor, ...]:
+        return over_batch(lambda *a: graph(*a, *self._others), given, count)
+
+    def constrain(self, position: Tensor) -> dict[str, Tensor]:
+        return dict(zip(self.continuous, self._over(self._graph("constrain"), [position], len(position)), strict=True))
+
+    def unconstrain(self, values: Mapping[str, Tensor]) -> Tensor:
+        given = [values[n] for n in self.continuous]
+        return torch.cat(self._over(self._graph("unconstrain"), given, len(given[0])), -1)
+
+    def factors(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+        outputs = self._over(self._graph("values"), [values[n] for n in self.continuous], count)
+        return dict(zip(self.sites, outputs[: len(self.sites)], strict=True))
+
+    def deterministic(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+        names, graph = self._graph("deterministic")
+        if not names:
+            return {}
+        return dict(zip(names, self._over(graph, [values[n] for n in self.continuous], count), strict=True))
+
+    def identity(self) -> tuple[str, list[Tensor]]:
+        graph = self._graph("density")
+        return graph.text(), [*graph.constants(), *self._others]
+
+
+class EagerReading:
+    """By Pyro itself, one point after the other."""
+
+    def __init__(self, program: Program):
+        self.program = program
+        at = torch.zeros(program.dim, dtype=program.dtype, device=device_of(program))
+        run = read_eagerly(program, at)[1]
+        self.sites = run.sites
+        self.joint = Joint(run.sites, {q.name: q.subsample_size for q in run.plates.values()})
+        self.support = {n: support_of(s) for n, s in run.sites.items() if s.discrete}
+
+    def bound(self, program: Program) -> "EagerReading":
+        return EagerReading(program)
+
+    def _enumerate(self) -> int:
+        return -1 - self.program.nesting
+
+    def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        values, gradients = [], []
+        for q in position:
+            at = q.detach().to(self.program.dtype).clone().requires_grad_()
+            total, _ = read_eagerly(self.program, at, self.joint, grad=True)
+            (gradient,) = torch.autograd.grad(total, at, allow_unused=True) if total.requires_grad else (None,)
+            values.append(total.detach())
+            gradients.append(torch.zeros_like(at) if gradient is None else gradient)
+        return torch.stack(values).to(position), torch.stack(gradients).to(position)
+
+    def constrain(self, position: Tensor) -> dict[str, Tensor]:
+        p = self.program
+        settings = {"layout": p.sites, "enumerate_dim": self._enumerate()}
+        runs = [p.run(FromPosition, position=q.to(p.dtype), **settings).sites for q in position]
+        return {n: torch.stack([r[n].value for r in runs]).to(position.dtype) for n, s in p.sites.items() if s.continuous}
+
+    def unconstrain(self, values: Mapping[str, Tensor]) -> Tensor:
+        runs = self._runs(values, len(next(iter(values.values()))))
+        flat = [torch.cat([s.unconstrained for s in r.sites.values() if s.continuous]) for r in runs]
+        return torch.stack(flat).to(next(iter(values.values())).dtype)
+
+    def _runs(self, values: Mapping[str, Tensor], count: int) -> list[Evaluation]:
+        p = self.program
+        names = [n for n, s in p.sites.items() if s.continuous]
+        points = [{n: values[n][i].to(p.dtype) for n in names} for i in range(count)]
+        return [p.run(AtValues, values=v, layout=p.sites, enumerate_dim=self._enumerate()) for v in points]
+
+    def factors(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+        runs = self._runs(values, count)
+        return {n: torch.stack([torch.as_tensor(r.sites[n].log_prob) for r in runs]) for n in self.sites}
+
+    def deterministic(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+        if self.support:
+            return {}  # an enumerated site may enter any of them
+        runs = self._runs(values, count)
+        names = [n for n, s in self.sites.items() if s.kind == "deterministic"]
+        return {n: torch.stack([torch.as_tensor(r.sites[n].value) for r in runs]) for n in names}
+
+    def identity(self) -> tuple[str, list[Tensor]]:
+        p = self.program
+        return repr([(s.name, s.kind, s.distribution, tuple(s.shape)) for s in p.sites.values()]), [*p.data.values(), *p.params.values()]
+
+
+class AtValues(FromValues):
+    """Given values, and each one's place in unconstrained space by its support at the values of the others."""
+
+    def __init__(self, *, layout: Mapping[str, Site], **settings: Any):
+        super().__init__(**settings)
+        self.layout = layout
+
+    def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
+        value, latent = super().latent_value(msg)
+        if latent is None:
+            raise RecordingError(f"site {msg['name']!r} is discrete and was not enumerated")
+        back = biject_to(msg["fn"].support).inv(value)
+        at = self.layout[msg["name"]]
+        if at.rows is not None:
+            back = back.reshape(max(at.shape[: len(at.shape) - at.event_dim].numel(), 1), -1)[at.rows]
+        return value, latent._replace(unconstrained=back.reshape(-1))
