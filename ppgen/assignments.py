@@ -55,7 +55,7 @@ class Assignments:
     def held(self, name: str, factor: Tensor, held: Mapping[str, Assignment]) -> Tensor:
         """A site's factor (n, *dims) with the held enumerated dimensions read at their values, size 1 where they were."""
         dims = self.joint.sites[name].dims
-        used = {d: held[d] for d in dims if d in held}
+        used = {d: held[d] for d in dims if d is not None and d in held}
         if not used:
             return factor
         sizes = list(zip(factor.shape[1:], dims, strict=True))

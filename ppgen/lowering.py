@@ -34,7 +34,7 @@ def check_lowering(name: str) -> None:
         raise EngineError(f"lowering must be one of {', '.join(LOWERINGS)}; got {name!r}")
 
 
-def over_batch(f: Callable, given: Sequence[Tensor], count: int) -> tuple[Tensor, ...]:
+def over_batch(f: Callable[..., Sequence[Tensor]], given: Sequence[Tensor], count: int) -> tuple[Tensor, ...]:
     """f over the leading dimension of every tensor: by vmap, or one after the other where an operation has no batching rule."""
     with torch.no_grad():
         if not given:

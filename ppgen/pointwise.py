@@ -44,7 +44,7 @@ def log_likelihood_at(
     size = max(1, CHUNK // max([1, *map(pointwise.assignments.largest, reading.sites)]))
     parts = [pointwise({n: v[i : i + size] for n, v in flat.items()}, min(size, count - i)) for i in range(0, count, size)]
     out = {n: torch.cat([p[n] for p in parts]) for n in parts[0]}
-    return PointwiseLogLikelihood({n: v.reshape(*lead, *v.shape[1:]) for n, v in out.items()}, plate, kind)
+    return PointwiseLogLikelihood({n: v.reshape((*lead, *v.shape[1:])) for n, v in out.items()}, plate, kind)
 
 
 class Pointwise:

@@ -57,7 +57,9 @@ class RecordedReading:
 
     def __init__(self, program: Program, recording: Recording, dtype: torch.dtype):
         self.recording, self.dtype = recording, dtype
-        self.sites, self.joint, self.support = recording.sites, recording.joint, recording.support
+        self.sites: Mapping[str, Site] = recording.sites
+        self.joint = recording.joint
+        self.support: Mapping[str, Tensor] = recording.support
         self.continuous = [s.name for s in recording.continuous]
         self._graphs: dict[str, Any] = {}
         self._batched: dict[int, Graph] = {}
@@ -77,7 +79,7 @@ class RecordedReading:
         self._slow = {n: self._typed(sources[n]) for n in others if not n.startswith("rows:")}
         self._fast = {n: sources[n] for n in others if n.startswith("rows:")}
         self._others = (*self._slow.values(), *self._fast.values())
-        self._prepared: dict[int, tuple] = {}
+        self._prepared: dict[int, tuple[Tensor, ...]] = {}
 
     def _typed(self, t: Tensor) -> Tensor:
         """In the density's dtype, where it was in the program's own."""
@@ -105,7 +107,7 @@ class RecordedReading:
         chains = len(position)
         self.compile(chains)
         with torch.no_grad():
-            return self._batched[chains].run(self._prepared[chains], (position, *self._fast.values()))  # type: ignore[return-value]
+            return self._batched[chains].run(self._prepared[chains], (position, *self._fast.values()))
 
     def _density(self, position: Tensor, *others: Tensor) -> Tensor:
         """(dim,) -> (): the recorded factors, enumerated sites summed out, Jacobians added."""
@@ -146,9 +148,9 @@ class EagerReading:
         self.program = program
         at = torch.zeros(program.dim, dtype=program.dtype, device=device_of(program))
         run = read_eagerly(program, at)[1]
-        self.sites = run.sites
+        self.sites: Mapping[str, Site] = run.sites
         self.joint = Joint(run.sites, {q.name: q.subsample_size for q in run.plates.values()})
-        self.support = {n: support_of(s) for n, s in run.sites.items() if s.discrete}
+        self.support: Mapping[str, Tensor] = {n: support_of(s) for n, s in run.sites.items() if s.discrete}
 
     def bound(self, program: Program) -> "EagerReading":
         return EagerReading(program)
@@ -168,8 +170,8 @@ class EagerReading:
 
     def constrain(self, position: Tensor) -> dict[str, Tensor]:
         p = self.program
-        settings = {"layout": p.sites, "enumerate_dim": self._enumerate()}
-        runs = [p.run(FromPosition, position=q.to(p.dtype), **settings).sites for q in position]
+        at = self._enumerate()
+        runs = [p.run(FromPosition, position=q.to(p.dtype), layout=p.sites, enumerate_dim=at).sites for q in position]
         return {n: torch.stack([r[n].value for r in runs]).to(position.dtype) for n, s in p.sites.items() if s.continuous}
 
     def unconstrain(self, values: Mapping[str, Tensor]) -> Tensor:

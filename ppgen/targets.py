@@ -147,7 +147,7 @@ class LogDensity:
         """(*batch, dim) -> continuous latent site -> (*batch, *shape)."""
         batch = position.shape[:-1]
         values = self.reading.constrain(position.reshape(-1, self.dim) if self.dim else position.new_zeros(math.prod(batch), 0))
-        return {n: v.reshape(*batch, *v.shape[1:]) for n, v in values.items()}
+        return {n: v.reshape((*batch, *v.shape[1:])) for n, v in values.items()}
 
     def unconstrain(self, values: Mapping[str, Tensor]) -> Tensor:
         """Continuous latent site -> (*batch, *shape), to (*batch, dim): nan where a value lies outside its support.
