@@ -10,10 +10,10 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
-from pyro.poutine.subsample_messenger import _Subsample
+from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
 from torch.distributions import Distribution, Transform
 from torch.func import vmap
@@ -36,7 +36,7 @@ NOISE_OF_VMAP = ("There is a performance drop because", "An output with one or m
 class Forward(Evaluation):
     """One run forward: latent sites take the values `given`, the other latent and all observed ones are drawn.
 
-    Sites held by `poutine.condition` or `do` stay held; deterministic ones are computed. `values` and `kinds` hold what came.
+    Sites held by `poutine.condition` or `do` stay held; deterministic ones are computed. `values` holds what came.
     index   of the run, under vmap; None otherwise
     """
 
@@ -44,20 +44,20 @@ class Forward(Evaluation):
         super().__init__(**settings)
         self.given, self.index = given, index
         self.values: dict[str, Tensor] = {}
-        self.kinds: dict[str, str] = {}
+
+    def latent_value(self, msg: Any) -> tuple[Any, None]:
+        name = msg["name"]
+        return (self.given[name] if name in self.given else draw(name, msg["fn"], self.index)), None
 
     def _pyro_sample(self, msg: Any) -> None:
-        name, fn = msg["name"], msg["fn"]
-        if isinstance(fn, _Subsample):
-            self._subsample(msg)
-        elif kind_of(msg) in ("latent", "observed"):
-            msg["value"] = self.given[name] if name in self.given else draw(name, fn, self.index)
-            msg["done"] = True
+        super()._pyro_sample(msg)
+        if isinstance(msg["fn"], TorchDistributionMixin):  # else the index of a subsampled plate
+            if kind_of(msg) == "observed":
+                msg["value"] = draw(msg["name"], msg["fn"], self.index)
+            self.values[msg["name"]] = torch.as_tensor(msg["value"])
 
     def _pyro_post_sample(self, msg: Any) -> None:
-        if not isinstance(msg["fn"], _Subsample):
-            self.values[msg["name"]] = torch.as_tensor(msg["value"])
-            self.kinds[msg["name"]] = kind_of(msg)
+        """Densities are not asked for."""
 
 
 def simulate(
@@ -69,12 +69,14 @@ def simulate(
     stream: int = PREDICT,
     handler: type[Forward] = Forward,
     method: str | None = None,
+    **settings: Any,
 ) -> dict[str, Tensor]:
     """`count` runs forward: every site that is drawn or computed, (count, *shape).
 
     given     latent site -> (count, *shape): values that it takes
     stream    of the key: simulations with one seed and different streams are independent
     method    of a Family, in the place of calling it
+    handler   what each run is made under, with its own `settings`
 
     Raises ProgramError: a site that cannot be drawn, sites that differ from run to run.
     """
@@ -82,7 +84,7 @@ def simulate(
 
     def run(values: Sequence[Tensor], index: Tensor | None) -> dict[str, Tensor]:
         given = dict(zip(typed, values, strict=True))
-        return cast("Forward", program.run(handler, given=given, index=index, method=method)).values
+        return program.run(handler, given=given, index=index, method=method, **settings).values
 
     def batched(part: slice) -> dict[str, Tensor]:
         index = torch.arange(count)[part]

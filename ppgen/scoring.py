@@ -1,0 +1,289 @@
+"""Scores: log p of each datum, nats, and what kind of number that is.
+
+A datum is one index of the data plate. What its log probability depends on besides parameters and data decides how it is had:
+
+    nothing, or discrete sites inside the data plate     exact, by summing out
+    latent sites outside the data plate, with draws      log of the mean over draws, an estimate
+    continuous latent sites inside the data plate        drawn from the guide z ~ q, with weights w = p(x, z) / q(z):
+        elbo          E[log w]                           lower bound
+        iwae          E[log of the mean of a group]      lower bound, rising with the group's size
+        importance    log of the mean of all weights     estimate, low for heavy-tailed weights
+
+Sources: Kingma & Welling, ICLR 2014 (elbo); Burda, Grosse & Salakhutdinov, ICLR 2016 (iwae).
+"""
+
+import math
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pyro.distributions.util import scale_and_mask
+from torch import Tensor
+
+from .diagnostics import mcse_mean
+from .errors import GuideError, NameNotFoundError, PpgenWarning, ScoreError
+from .keys import PREDICT, nth
+from .program import Program, Site
+from .recording import Recording
+from .simulation import Forward, simulate
+from .targets import LogDensity
+
+__all__ = ["Score", "score_with_draws"]
+
+KINDS = ("exact", "lower bound", "upper bound", "estimate", "up to a constant")
+WEIGHTED = {"elbo": "lower bound", "iwae": "lower bound", "importance": "estimate"}
+TO_COME = ("ais", "smc")
+GROUPS = 10  # of particles for iwae, whose spread is its standard error
+PROPOSAL = 2  # first of the streams of PREDICT from which particles come; simulation has those below
+CHUNK = 2**24  # numbers that the particles of one batch may hold
+LOG_Q = "log q"  # beside the sites of a proposal
+FEWEST = 10  # effective particles of a datum, below which its estimate is not to be trusted
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """log p of each datum.
+
+    value            (N,) nats
+    kind             exact, lower bound, upper bound, estimate, or up to a constant
+    standard_error   (N,) of value, by Monte Carlo: 0 where it is exact, nan where there are too few draws to tell
+
+    a - b is the difference datum by datum, (N,); a > b compares totals. Scores of different kinds, and scores up to constants
+    that need not be the same, raise ScoreError; compare their values where that is what you mean.
+    """
+
+    value: Tensor
+    kind: str
+    standard_error: Tensor
+
+    @property
+    def total(self) -> float:
+        """Sum over data, nats."""
+        return float(self.value.sum())
+
+    def __repr__(self) -> str:
+        return f"Score({self.kind}, total {self.total:.4g} nats over {len(self.value)} data)"
+
+    def __sub__(self, other: "Score") -> Tensor:
+        self._require_same_kind(other)
+        if self.value.shape != other.value.shape:
+            raise ScoreError(f"one score has {len(self.value)} data and the other {len(other.value)}; score the same data")
+        return self.value - other.value
+
+    def __gt__(self, other: "Score") -> bool:
+        return float((self - other).sum()) > 0
+
+    def __lt__(self, other: "Score") -> bool:
+        return other > self
+
+    def _require_same_kind(self, other: "Score") -> None:
+        if self.kind != other.kind:
+            raise ScoreError(f"a score of kind {self.kind!r} says nothing against one of kind {other.kind!r}; score both by one method")
+        if self.kind == "up to a constant":
+            raise ScoreError("scores up to a constant cannot be compared: the constants of two programs differ")
+
+
+def score_with_draws(program: Program, draws: Mapping[str, Tensor], *, method: str | None, num_particles: int, seed: int) -> Score:
+    """The score of a program's data; `draws` of the latent sites outside its data plate, (chains, draws, *shape), where there are any.
+
+    Raises ScoreError (what cannot be scored, or not by this method), NameNotFoundError (no such method), GuideError.
+    """
+    _check_method(method)
+    data = _Data(program)
+    by = _method(data, draws, method)
+    if by in WEIGHTED:
+        value, error = _weighted(by, _log_weights(data, num_particles, seed))
+    else:
+        value, error = _averaged(data.log_likelihood({s.name: data.fitting(s, draws[s.name]) for s in data.outside}))
+    kind = "exact" if by == "exact" else WEIGHTED.get(by, "estimate")
+    return Score(value, "up to a constant" if data.unnormalised else kind, error)
+
+
+def _check_method(method: str | None) -> None:
+    if method in TO_COME:
+        raise ScoreError(f"no engine scores by {method} yet; methods are exact, {', '.join(WEIGHTED)}")
+    if method is not None and method not in ("exact", *WEIGHTED):
+        raise NameNotFoundError(f"no method {method!r}; there are exact, {', '.join(WEIGHTED)}, and None for the best that applies")
+
+
+def _method(data: "_Data", draws: Mapping[str, Tensor], method: str | None) -> str:
+    """How these data are scored: exact, average (over draws), or one of WEIGHTED. Raises ScoreError where nothing applies."""
+    apart = [s.name for s in data.outside if s.name not in draws]
+    if apart:
+        raise ScoreError(
+            f"each datum depends on {_list(apart)}, latent outside the data plate {data.plate!r}; give score a posterior (of which "
+            "these sites were kept), or hold them at values by pyro.poutine.condition"
+        )
+    inside = [s.name for s in data.inside]
+    if inside and data.outside:
+        raise ScoreError(
+            f"each datum depends on {_list(inside)}, latent inside the data plate, and on {_list(s.name for s in data.outside)} outside "
+            "it; hold the latter at values by pyro.poutine.condition, or learn them as parameters"
+        )
+    found = "importance" if inside else "average" if data.outside else "exact"
+    if method is None or method == found:
+        return found
+    if found == "importance" and method in WEIGHTED:
+        return method
+    why = {
+        "importance": f"{_list(inside)} cannot be summed out; methods are {', '.join(WEIGHTED)}",
+        "average": f"{_list(s.name for s in data.outside)} are drawn, so the score is the log of a mean over draws; leave method out",
+        "exact": "every latent site is held or summed out; leave method out",
+    }[found]
+    raise ScoreError(f"this program is not scored by {method}: {why}")
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+# What the data depend on
+
+
+class _Data:
+    """The data of a program: their plate, and the latent sites that their log probability depends on.
+
+    inside         continuous ones inside the data plate (discrete ones there are summed out); outside: all others
+    unnormalised   a factor among them, or the family, has an unknown constant
+    """
+
+    def __init__(self, program: Program):
+        if program.data_plate is None:
+            raise ScoreError(
+                f"program {program.name!r} has no data plate, so there is no datum to score: put all sites that it observes by obs= "
+                "(a site held by condition is no datum) inside one plate"
+            )
+        plate = program.plates[program.data_plate]
+        if plate.subsample_size < plate.size:
+            raise ScoreError(
+                f"plate {plate.name!r} shows {plate.subsample_size} of its {plate.size} rows at a time; score the program without "
+                "subsampling"
+            )
+        self.program, self.plate = program, plate.name
+        self.density = LogDensity(program)
+        sites = self.density.reading.sites
+        own = [n for n, s in sites.items() if self.plate in s.plates and (s.kind in ("observed", "factor") or s.discrete)]
+        above = set(sites) if self.density.recording is None else _above(self.density.recording, own)
+        needed = [s for s in program.latent if s.name in above]
+        self.inside = [s for s in needed if s.continuous and self.plate in s.plates]
+        self.outside = [s for s in needed if self.plate not in s.plates]
+        factors = any(sites[n].kind == "factor" for n in own)
+        self.unnormalised = factors or not getattr(program.fn, "normalised", True)
+
+    def log_likelihood(self, values: Mapping[str, Tensor], *, joint: bool = False) -> Tensor:
+        """(chains, draws, N) at values (chains, draws, *shape) of the sites that the data depend on."""
+        lead = next((v.shape[:2] for v in values.values()), torch.Size((1, 1)))
+        density = self.density
+        idle = density.constrain(torch.zeros(*lead, density.dim, dtype=density.dtype, device=density.device))
+        idle |= {s.name: s.value.expand(*lead, *s.shape) for s in self.program.latent if s.discrete and self.plate not in s.plates}
+        return density.log_likelihood({**idle, **values}, joint=joint).values[self.plate]
+
+    def fitting(self, site: Site, values: Tensor) -> Tensor:
+        """The values, if they have the site's shape."""
+        shape = tuple(values.shape[2:])
+        if shape != site.shape:
+            raise ScoreError(f"site {site.name!r} has draws of shape {shape}; with these arguments it has {tuple(site.shape)}")
+        return values
+
+
+def _above(recording: Recording, names: Iterable[str]) -> set[str]:
+    """Sites whose values enter the factors of these sites, by the recorded graph."""
+    todo = [recording.outputs[n].log_prob for n in names]
+    seen: set[int] = set()
+    found: set[str] = set()
+    while todo:
+        node = todo.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            if node.mark is not None:
+                found.add(node.mark)
+            todo += node.parents
+    return found
+
+
+# Estimates
+
+
+def _averaged(log_probs: Tensor) -> tuple[Tensor, Tensor]:
+    """log of the mean over draws (chains, draws, N), and its standard error, which counts autocorrelation."""
+    count = log_probs.shape[:2].numel()
+    value = log_probs.flatten(0, 1).logsumexp(0) - math.log(count)
+    if count == 1:
+        return value, torch.zeros_like(value)
+    relative = (log_probs - value).exp()  # mean 1, so that an error of it is one of its log
+    error = torch.as_tensor(mcse_mean(relative.cpu().numpy())).to(value)
+    return value, torch.where((relative == relative[:1, :1]).all(0).all(0), torch.zeros_like(error), error)
+
+
+def _weighted(method: str, log_weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and standard error from independent log weights (particles, N)."""
+    count = len(log_weights)
+    if method == "elbo":
+        return log_weights.mean(0), log_weights.std(0) / math.sqrt(count)
+    if method == "iwae":
+        groups = log_weights[: count - count % GROUPS].reshape(GROUPS, -1, log_weights.shape[1])
+        bounds = groups.logsumexp(1) - math.log(groups.shape[1])  # (GROUPS, N)
+        return bounds.mean(0), bounds.std(0) / math.sqrt(GROUPS)
+    _warn_of_few(log_weights)
+    value = log_weights.logsumexp(0) - math.log(count)
+    return value, (log_weights - value).exp().std(0) / math.sqrt(count)
+
+
+def _warn_of_few(log_weights: Tensor) -> None:
+    effective = (2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0)).exp()  # (N,)
+    few = effective < FEWEST
+    if few.any():
+        row = int(effective.argmin())
+        warnings.warn(
+            f"{int(few.sum())} of {len(few)} data rest on fewer than {FEWEST} effective particles, the datum in row {row} on "
+            f"{float(effective[row]):.1f} of {len(log_weights)}: their estimates are too low and their standard errors too small; "
+            "raise num_particles, or learn a guide that fits better",
+            PpgenWarning,
+            stacklevel=5,
+        )
+
+
+class _Proposal(Forward):
+    """A guide's draw, or the model's own where there is no guide, and the log density of some of its sites datum by datum.
+
+    Others (discrete ones, which the model sums out) are integrated over by drawing them.
+    """
+
+    def __init__(self, *, counted: frozenset[str], plate: str, **settings: Any):
+        super().__init__(**settings)
+        self.counted, self.plate = counted, plate
+
+    def latent_value(self, msg: Any) -> tuple[Any, None]:
+        value, _ = super().latent_value(msg)
+        if msg["name"] not in self.counted:
+            return value, None
+        dims = {f.name: f.dim for f in msg["cond_indep_stack"] if f.vectorized}
+        if self.plate not in dims:
+            raise GuideError(f"the guide's site {msg['name']!r} is not inside plate {self.plate!r}, so no datum has a density of its own")
+        log_q = scale_and_mask(msg["fn"].log_prob(value), 1.0, msg["mask"])
+        self.values[LOG_Q] = self.values.get(LOG_Q, 0.0) + log_q.movedim(dims[self.plate], 0).flatten(1).sum(1)  # (N,)
+        return value, None
+
+
+def _log_weights(data: _Data, num_particles: int, seed: int) -> Tensor:
+    """log p(x, z) - log q(z) datum by datum, (num_particles, N)."""
+    if num_particles < 2 * GROUPS:
+        raise ScoreError(f"num_particles must be at least {2 * GROUPS}, got {num_particles}")
+    program = data.program
+    sites = [s.name for s in program.latent if s.continuous and data.plate in s.plates]
+    method = "guide" if program.family is not None else None
+    each = sum(math.prod(s.shape) for s in program.sites.values())
+    size = max(1, CHUNK // max(1, each))
+    parts = []
+    for i, start in enumerate(range(0, num_particles, size)):
+        count, stream = min(size, num_particles - start), nth(PREDICT, PROPOSAL + i)
+        own = {"counted": frozenset(sites), "plate": data.plate}
+        drawn = simulate(program, {}, count, seed=seed, stream=stream, method=method, handler=_Proposal, **own)
+        missing = [n for n in sites if n not in drawn]
+        if missing:
+            raise GuideError(f"the guide does not sample {_list(missing)}, which the model does; add it to the guide")
+        log_p = data.log_likelihood({n: drawn[n][None] for n in sites}, joint=True)[0]
+        parts.append(log_p - drawn[LOG_Q])
+    return torch.cat(parts)
