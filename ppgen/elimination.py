@@ -16,7 +16,7 @@ from .errors import CostError, EliminationError
 
 __all__ = ["Elimination", "Factor", "draw_back", "gather"]
 
-LARGEST = 8 * 2**30  # bytes; a single intermediate factor above this is refused
+LARGEST = 2 * 2**30  # bytes; a single intermediate factor above this is refused: several are alive at a time
 
 
 class Factor(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyro.distributions as dist
 import torch
+from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.distributions.util import scale_and_mask
 from pyro.poutine.enum_messenger import EnumMessenger
 from pyro.poutine.subsample_messenger import _Subsample
@@ -77,6 +78,8 @@ class Evaluation(EnumMessenger):
             return
         if msg["name"] in self.sites:
             raise ProgramError(f"site {msg['name']!r} appears twice in one run of the program; give each site its own name")
+        if not isinstance(fn, TorchDistributionMixin):
+            raise ProgramError(f"site {msg['name']!r} has a {type(fn).__module__}.{type(fn).__name__}; take it from pyro.distributions")
         kind = kind_of(msg)
         if kind in ("observed", "conditioned"):
             if self.check:

@@ -38,7 +38,10 @@ def hide_masked(msg: Any) -> Any:
 def _inside(fn: Any) -> Tensor | None:
     """Some value in the support of a distribution, None where there is no telling."""
     if not fn.support.is_discrete:
-        transform = biject_to(fn.support)
+        try:
+            transform = biject_to(fn.support)
+        except NotImplementedError:
+            return None
         shape = transform.inverse_shape(fn.batch_shape + fn.event_shape)
         return transform(torch.zeros(shape))
     if fn.has_enumerate_support:

@@ -5,14 +5,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import biject_to
+from torch.distributions import Transform, biject_to
 
-from .errors import EliminationError, GuideError, RecordingError
+from .errors import EliminationError, GuideError, ProgramError, RecordingError
 from .handler import Evaluation
 from .observing import missing_rows
 from .sites import Latent, Site, device_of_distribution, distribution_name, dtype_of
 
 __all__ = ["FromGuide", "FromPosition", "FromUniform", "FromValues"]
+
+
+def bijection(name: str, fn: Any) -> Transform:
+    """From unconstrained space to the support of a site."""
+    try:
+        return biject_to(fn.support)
+    except NotImplementedError as error:
+        raise ProgramError(
+            f"site {name!r} ({distribution_name(fn)}) has the support {fn.support}, to which Pyro knows no bijection; write it as a "
+            "function of sites that have one"
+        ) from error
 
 
 class FromUniform(Evaluation):
@@ -28,7 +39,7 @@ class FromUniform(Evaluation):
         if fn.support.is_discrete:
             # a plain draw where there is no finite support; the caller pins the generators
             return (fn.enumerate_support(expand=True)[0] if fn.has_enumerate_support else fn.sample()), None
-        transform = biject_to(fn.support)
+        transform = bijection(msg["name"], fn)
         shape = torch.Size(transform.inverse_shape(fn.batch_shape + fn.event_shape))
         u = (torch.rand(shape, generator=self.generator, dtype=torch.float64) * 2 - 1) * self.radius
         value = transform(u.to(device_of_distribution(fn), dtype_of(fn)))
@@ -49,7 +60,7 @@ class FromPosition(Evaluation):
         at = self.layout[name]
         if fn.support.is_discrete:
             return at.value, None
-        transform = biject_to(fn.support)
+        transform = bijection(name, fn)
         part = self.position[at.place].to(at.value.dtype)
         u = part.reshape(at.unconstrained_shape) if at.rows is None else _spread(part, at)
         raw = transform(u)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from .errors import RecordingError
+from .errors import ProgramError, RecordingError
 from .noise import RECIPES, arguments_of, draw_noise
 from .straightline import Graph, Node, cut, identity, item
 from .watch import Watch
@@ -29,6 +29,7 @@ READS = {aten._local_scalar_dense.default, aten.equal.default, aten.allclose.def
 # A failed Cholesky is nan for one chain, never an error for all of them.
 DROPPED = {aten._linalg_check_errors.default}
 RESHAPES = {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapdims_", "swapaxes_"}
+UNWRITABLE = {"set_", "resize_", "resize_as_"}
 OURS = Path(__file__).parent
 LIBRARIES = (Path(torch.__file__).parent, Path(pyro.__file__).parent)
 
@@ -260,7 +261,8 @@ class Tape(TorchDispatchMode):
     def _reshape(self, func: Any, args: tuple) -> Any:
         """An in-place change of shape writes no element: its functional twin is a view."""
         before = self.node(args[0])
-        twin = getattr(getattr(aten, _name(func).rstrip("_")), func._overloadname)
+        twin = getattr(aten, _name(func).rstrip("_"))
+        twin = getattr(twin, func._overloadname if func._overloadname in twin.overloads() else "int")
         with _disable_current_modes(), torch.no_grad():
             func(*args)
             value = args[0].detach()
@@ -279,10 +281,10 @@ class Tape(TorchDispatchMode):
     def _write(self, func: Any, args: tuple, kwargs: Mapping) -> Any:
         """An in-place operation, or one with out=: its functional twin is recorded, then written to the flat storage."""
         written = [a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
-        if len(written) != 1:
-            raise RecordingError(f"{func} writes to several tensors at once: {users_line()}")
-        target = kwargs[written[0]] if written[0] in kwargs else args[0]
         name = _name(func)
+        target = kwargs.get(written[0], args[0])
+        if len(written) != 1 or not isinstance(target, Tensor) or name in UNWRITABLE:
+            raise RecordingError(f"{func} writes to memory in a way that cannot be recorded: {users_line()}")
         plain = {k: v for k, v in kwargs.items() if k not in written}
         with _disable_current_modes():
             storage = torch.empty(0, dtype=target.dtype, device=target.device).set_(target.untyped_storage())
@@ -331,7 +333,10 @@ class Tape(TorchDispatchMode):
 
     def _random(self, func: Any, args: tuple, kwargs: Mapping) -> Any:
         if self.noise is None:
-            raise RecordingError(f"random numbers inside the program ({func}) and not at a sample site: {users_line()}")
+            raise ProgramError(
+                f"random numbers inside the program ({func}) and not at a sample site: {users_line()}. A density must not depend on them: "
+                "make them a sample site, or put a module into evaluation mode"
+            )
         name = _name(func)
         recipe = RECIPES.get(name)
         if recipe is None:  # gamma, Dirichlet, Poisson: a node that is drawn anew at every run of the graph

@@ -61,5 +61,3 @@ class Watch(TorchFunctionMode):
             if live:
                 self.tape.refuse(f"what {getattr(func, '__name__', func)} reads into Python", live)
         return func(*args, **kwargs)
-
-

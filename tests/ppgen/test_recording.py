@@ -1,0 +1,155 @@
+"""Every program in the table is recorded right, at points far from the recorded one: Pyro's own trace is the truth."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
+from ppgen.program import Program
+from ppgen.recording import Recording, agree
+from tests.tools.eager import log_joint
+from tests.tools.recorded import CASES, data
+from tests.tools.refused import REFUSED
+
+
+@pytest.fixture(autouse=True)
+def double() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def inputs(recording: Recording, program: Program, dtype: torch.dtype) -> list[Tensor]:
+    """The values of a recording's inputs other than the position, in the order in which its graphs take them."""
+    sources = {n: program.leaves[int(n.removeprefix("data:"))] for n in program.data}
+    sources |= {f"param:{n}": v for n, v in program.params.items()} | {f"rows:{n}": v for n, v in program.rows.items()}
+    given = [sources[n].detach() for n in recording.others]
+    return [t.to(dtype) if t.dtype == recording.dtype else t for t in given]
+
+
+class Density:
+    """The density graph with its sites summed out, as torch differentiates it."""
+
+    def __init__(self, program: Program, dtype: torch.dtype = torch.float64):
+        self.program, self.recording = program, Recording(program)
+        self.graph = self.recording.density_graph(dtype)
+        self.others = inputs(self.recording, program, dtype)
+
+    def factors(self, position: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        outputs = self.graph(position, *self.others)
+        names = list(self.recording.sites)
+        n = len(names)
+        log_probs = dict(zip(names, outputs[:n], strict=True))
+        total = self.recording.joint(log_probs, dict(zip(names, outputs[n : 2 * n], strict=True)))[0]
+        return log_probs, torch.as_tensor(total + sum(outputs[2 * n :]))
+
+    def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        return differentiate(lambda q: self.factors(q)[1], position)
+
+    def check(self) -> None:
+        """As engines do: raises where the recording disagrees with the program."""
+        positions = points(self.program.dim, seed=7)
+        both = [self.value_and_grad(q) for q in positions]
+        agree(self.recording, lambda q: self.factors(q)[0], positions, *map(torch.stack, zip(*both, strict=True)))
+
+
+def differentiate(f: Callable[[Tensor], Tensor], position: Tensor) -> tuple[Tensor, Tensor]:
+    at = position.clone().requires_grad_()
+    value = f(at)
+    if not (value.requires_grad and at.numel()):
+        return value.detach(), torch.zeros_like(at)
+    (gradient,) = torch.autograd.grad(value, at, allow_unused=True)
+    return value.detach(), torch.zeros_like(at) if gradient is None else gradient
+
+
+def points(dim: int, seed: int, count: int = 4) -> Tensor:
+    return torch.rand(count, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 4 - 2
+
+
+def differences(f: Callable[[Tensor], Tensor], position: Tensor, step: float = 1e-5) -> tuple[Tensor, Tensor]:
+    """Value and gradient where autograd refuses the program."""
+    shifts = torch.eye(len(position)) * step
+    return f(position), torch.stack([(f(position + s) - f(position - s)) / (2 * step) for s in shifts])
+
+
+REFUSED_BY_AUTOGRAD = ("out_argument", "constant_rewritten")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_density_and_gradient_are_pyros(name: str) -> None:
+    case = CASES[name]
+    density = Density(Program(case.fn).bind(*case.args, **case.kwargs))
+    density.check()
+    args = tree_map_only(Tensor, torch.nan_to_num, case.args)  # Pyro itself has nan gradients where a mask hides a NaN
+    for q in points(density.program.dim, seed=11, count=3):
+        derive, tolerance = (differences, 1e-5) if name in REFUSED_BY_AUTOGRAD else (differentiate, 1e-7)
+        want = derive(lambda u: log_joint(case.fn, args, case.kwargs, u, density.program.sites, case.rows), q)
+        got = density.value_and_grad(q)
+        torch.testing.assert_close(got[0], want[0], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(got[1], want[1], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_constrain_and_unconstrain_are_inverse(name: str) -> None:
+    case = CASES[name]
+    program = Program(case.fn).bind(*case.args, **case.kwargs)
+    recording = Recording(program)
+    others = inputs(recording, program, torch.float64)
+    for q in points(program.dim, seed=3, count=2):
+        values = recording.constrain_graph(torch.float64)(q, *others)
+        for site, value in zip(recording.continuous, values, strict=True):
+            assert value.shape == site.shape
+        back = recording.unconstrain_graph(torch.float64)(*values, *others)
+        torch.testing.assert_close(torch.cat([*back, q[:0]]), q, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_loudly(name: str) -> None:
+    case, error, message = REFUSED[name]
+    with pytest.raises(error, match=f"(?s){message}"):
+        Density(Program(case.fn).bind(*case.args, **case.kwargs)).check()
+
+
+SINGLE = ("regression", "mixture", "hidden_markov", "correlated", "garch", "missing", "strided_write", "PyroModule", "improper")
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_single_precision_program_in_double_positions(name: str) -> None:
+    """A program in torch's default float32 is recorded in it and read in float64: as near to its own density in float64 as the
+    rounding of its constants allows."""
+    case = CASES[name]
+    module = isinstance(case.fn, torch.nn.Module)
+    torch.set_default_dtype(torch.float64)
+    double = Density(Program(case.fn).bind(*case.args, **case.kwargs))
+    torch.set_default_dtype(torch.float32)
+    try:
+        fn = copy.deepcopy(case.fn).float() if module else case.fn
+        args, kwargs = tree_map_only(Tensor, single, (case.args, dict(case.kwargs)))
+        with all_in_single():
+            density = Density(Program(fn).bind(*args, **kwargs))
+            density.check()
+            for q in points(density.program.dim, seed=13, count=2):
+                got, want = density.value_and_grad(q), double.value_and_grad(q)
+                assert got[0].dtype == torch.float64
+                torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-3)
+    finally:
+        torch.set_default_dtype(torch.float64)
+
+
+def single(t: Tensor) -> Tensor:
+    return t.float() if t.is_floating_point() else t
+
+
+@contextmanager
+def all_in_single() -> Iterator[None]:
+    """The programs of the table make float64 constants; here they make float32 ones."""
+    before = data.DTYPE
+    data.DTYPE = torch.float32
+    try:
+        yield
+    finally:
+        data.DTYPE = before
