@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pyro.distributions.util import scale_and_mask
+from pyro.nn import PyroModule
 from torch import Tensor
 
 from .diagnostics import mcse_mean
@@ -27,7 +27,7 @@ from .errors import GuideError, NameNotFoundError, PpgenWarning, ScoreError
 from .keys import PREDICT, nth
 from .program import Program, Site
 from .recording import Recording
-from .simulation import Forward, simulate
+from .simulation import simulate
 from .targets import LogDensity
 
 __all__ = ["Score", "score_with_draws"]
@@ -38,7 +38,6 @@ TO_COME = ("ais", "smc")
 GROUPS = 10  # of particles for iwae, whose spread is its standard error
 PROPOSAL = 2  # first of the streams of PREDICT from which particles come; simulation has those below
 CHUNK = 2**24  # numbers that the particles of one batch may hold
-LOG_Q = "log q"  # beside the sites of a proposal
 FEWEST = 10  # effective particles of a datum, below which its estimate is not to be trusted
 
 
@@ -163,14 +162,23 @@ class _Data:
             )
         self.program, self.plate = program, plate.name
         self.density = LogDensity(program)
-        sites = self.density.reading.sites
-        own = [n for n, s in sites.items() if self.plate in s.plates and (s.kind in ("observed", "factor") or s.discrete)]
-        above = set(sites) if self.density.recording is None else _above(self.density.recording, own)
-        needed = [s for s in program.latent if s.name in above]
+        kinds, needed = self._needed()
         self.inside = [s for s in needed if s.continuous and self.plate in s.plates]
         self.outside = [s for s in needed if self.plate not in s.plates]
-        factors = any(sites[n].kind == "factor" for n in own)
-        self.unnormalised = factors or not getattr(program.fn, "normalised", True)
+        self.unnormalised = "factor" in kinds or not getattr(program.fn, "normalised", True)
+
+    def _needed(self) -> tuple[set[str], list[Site]]:
+        """The kinds of the sites that make up a datum, and the latent sites that they depend on: of a continuous one inside
+        the plate also what its own density depends on."""
+        sites, recording = self.density.reading.sites, self.density.recording
+        local = {n: s for n, s in sites.items() if self.plate in s.plates}
+        own = {n for n, s in local.items() if s.kind in ("observed", "factor") or s.discrete}
+        while True:
+            above = set(sites) if recording is None else _above(recording, own)
+            more = {n for n in above if n in local and local[n].continuous}
+            if more <= own:
+                return {sites[n].kind for n in own}, [s for s in self.program.latent if s.name in above]
+            own |= more
 
     def log_likelihood(self, values: Mapping[str, Tensor], *, joint: bool = False) -> Tensor:
         """(chains, draws, N) at values (chains, draws, *shape) of the sites that the data depend on."""
@@ -245,45 +253,49 @@ def _warn_of_few(log_weights: Tensor) -> None:
         )
 
 
-class _Proposal(Forward):
-    """A guide's draw, or the model's own where there is no guide, and the log density of some of its sites datum by datum.
-
-    Others (discrete ones, which the model sums out) are integrated over by drawing them.
-    """
-
-    def __init__(self, *, counted: frozenset[str], plate: str, **settings: Any):
-        super().__init__(**settings)
-        self.counted, self.plate = counted, plate
-
-    def latent_value(self, msg: Any) -> tuple[Any, None]:
-        value, _ = super().latent_value(msg)
-        if msg["name"] not in self.counted:
-            return value, None
-        dims = {f.name: f.dim for f in msg["cond_indep_stack"] if f.vectorized}
-        if self.plate not in dims:
-            raise GuideError(f"the guide's site {msg['name']!r} is not inside plate {self.plate!r}, so no datum has a density of its own")
-        log_q = scale_and_mask(msg["fn"].log_prob(value), 1.0, msg["mask"])
-        self.values[LOG_Q] = self.values.get(LOG_Q, 0.0) + log_q.movedim(dims[self.plate], 0).flatten(1).sum(1)  # (N,)
-        return value, None
-
-
-def _log_weights(data: _Data, num_particles: int, seed: int) -> Tensor:
+def _log_weights(data: "_Data", num_particles: int, seed: int) -> Tensor:
     """log p(x, z) - log q(z) datum by datum, (num_particles, N)."""
     if num_particles < 2 * GROUPS:
         raise ScoreError(f"num_particles must be at least {2 * GROUPS}, got {num_particles}")
-    program = data.program
-    sites = [s.name for s in program.latent if s.continuous and data.plate in s.plates]
-    method = "guide" if program.family is not None else None
-    each = sum(math.prod(s.shape) for s in program.sites.values())
+    guide = _guide_of(data)
+    proposal = data if guide is None else guide
+    sites = [s.name for s in proposal.program.latent if s.continuous and data.plate in s.plates]
+    each = sum(math.prod(s.shape) for s in data.program.sites.values())
     size = max(1, CHUNK // max(1, each))
     parts = []
     for i, start in enumerate(range(0, num_particles, size)):
         count, stream = min(size, num_particles - start), nth(PREDICT, PROPOSAL + i)
-        own = {"counted": frozenset(sites), "plate": data.plate}
-        drawn = simulate(program, {}, count, seed=seed, stream=stream, method=method, handler=_Proposal, **own)
-        missing = [n for n in sites if n not in drawn]
-        if missing:
-            raise GuideError(f"the guide does not sample {_list(missing)}, which the model does; add it to the guide")
-        log_p = data.log_likelihood({n: drawn[n][None] for n in sites}, joint=True)[0]
-        parts.append(log_p - drawn[LOG_Q])
+        drawn = simulate(proposal.program, {}, count, seed=seed, stream=stream)
+        values = {n: drawn[n][None] for n in sites}
+        if guide is None:  # z from the model itself: the weight is p(x | z)
+            parts.append(data.log_likelihood(values)[0])
+        else:
+            parts.append(data.log_likelihood(values, joint=True)[0] - guide.log_likelihood(values, joint=True)[0])
     return torch.cat(parts)
+
+
+class _Guide(PyroModule):
+    """A family's guide as a program of its own."""
+
+    def __init__(self, family: Any):
+        super().__init__()
+        self.family = family
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.family.guide(*args, **kwargs)
+
+
+def _guide_of(data: "_Data") -> "_Data | None":
+    """The family's guide of the same data; None where there is no family. Raises GuideError where they do not fit."""
+    model = data.program
+    if model.family is None:
+        return None
+    guide = Program(_Guide(model.family)).bind(*model.args, **model.kwargs)
+    wanted = {s.name for s in model.latent if s.continuous}
+    found = {s.name: s for s in guide.latent if s.continuous}
+    if missing := wanted - set(found):
+        raise GuideError(f"the guide does not sample {_list(sorted(missing))}, which the model does; add it to the guide")
+    for name, site in found.items():
+        if data.plate not in site.plates:
+            raise GuideError(f"the guide's site {name!r} is not inside plate {data.plate!r}, so no datum has a density of its own")
+    return _Data(Program(guide.fn, data_plate=data.plate).bind(*model.args, **model.kwargs))

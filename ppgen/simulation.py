@@ -67,16 +67,11 @@ def simulate(
     *,
     seed: int,
     stream: int = PREDICT,
-    handler: type[Forward] = Forward,
-    method: str | None = None,
-    **settings: Any,
 ) -> dict[str, Tensor]:
     """`count` runs forward: every site that is drawn or computed, (count, *shape).
 
     given     latent site -> (count, *shape): values that it takes
     stream    of the key: simulations with one seed and different streams are independent
-    method    of a Family, in the place of calling it
-    handler   what each run is made under, with its own `settings`
 
     Raises ProgramError: a site that cannot be drawn, sites that differ from run to run.
     """
@@ -84,7 +79,7 @@ def simulate(
 
     def run(values: Sequence[Tensor], index: Tensor | None) -> dict[str, Tensor]:
         given = dict(zip(typed, values, strict=True))
-        return program.run(handler, given=given, index=index, method=method, **settings).values
+        return program.run(Forward, given=given, index=index).values
 
     def batched(part: slice) -> dict[str, Tensor]:
         index = torch.arange(count)[part]
