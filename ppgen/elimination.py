@@ -2,9 +2,11 @@
 
 Tensor variable elimination, plate by plate from the inside (Obermeyer et al., Tensor variable elimination for plated factor
 graphs, ICML 2019). Factors are log probabilities whose dimensions have names: plates, enumerated sites, or bare batch
-dimensions (`dim-1:3`, by place and size). The order is planned once, from names and sizes alone, with its cost in bytes known before any work.
+dimensions (`dim-1:3`, by place and size). The order is planned once, from names and sizes alone, with its cost in bytes known
+before any work.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -139,7 +141,7 @@ class Elimination:
         products: list[Tensor] = []
         for step in self.steps:
             if isinstance(step, Sum):
-                joint = sum(align(slots[s], self._dims[s], step.dims) for s in step.slots)
+                joint = functools.reduce(torch.add, (align(slots[s], self._dims[s], step.dims) for s in step.slots))
                 products.append(joint)
                 slots.append(log_sum_exp(joint, step.dims.index(step.site)))
             else:
@@ -196,11 +198,11 @@ def gather(t: Tensor, dims: Sequence[str], indices: Mapping[str, tuple[Tensor, S
     for i, d in enumerate(dims):
         if d in indices:
             value, own = indices[d]
-            order = [0] + [1 + list(own).index(p) for p in plates if p in own]
-            shape = (value.shape[0],) + tuple(value.shape[1 + list(own).index(p)] if p in own else 1 for p in plates)
+            order = [0, *(1 + list(own).index(p) for p in plates if p in own)]
+            shape = [value.shape[0], *(value.shape[1 + list(own).index(p)] if p in own else 1 for p in plates)]
             index.append(value.permute(order).reshape(shape))
         elif d in plates:
-            shape = (1,) + tuple(-1 if p == d else 1 for p in plates)
+            shape = [1, *(-1 if p == d else 1 for p in plates)]
             index.append(torch.arange(t.shape[i + 1], device=t.device).reshape(shape))
         else:
             raise EliminationError(f"dimension {d!r} is neither a plate nor an assigned site")
@@ -221,8 +223,7 @@ def draw_back(
         plates = sorted(plan.inside[step.site])
         rest = [d for d in step.dims if d != step.site]
         # the site's own dimension goes last, the others are read at what was drawn already
-        t = t.movedim(1 + step.dims.index(step.site), -1)
-        logits = gather(t, rest, drawn, plates)
+        logits = gather(t.movedim(1 + step.dims.index(step.site), -1), rest, drawn, plates)
         logits = logits.expand((count, *[plan.sizes[p] for p in plates], logits.shape[-1]))
         drawn[step.site] = ((logits + gumbel(step.site, logits.shape)).argmax(-1), plates)
     return drawn

@@ -105,7 +105,7 @@ class Key:
     device: torch.device = torch.device("cpu")
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.seed, int) and 0 <= self.seed < 2**64):
+        if type(self.seed) is not int or not 0 <= self.seed < 2**64:
             raise EngineError(f"a seed is a whole number from 0 to 2^64 - 1, got {self.seed!r}")
 
     def at(self, draw: int) -> "Key":
