@@ -80,7 +80,7 @@ class Posterior:
 
     @cached_property
     def _smoothed(self) -> tuple[np.ndarray, float]:
-        from .arviz import smooth
+        from .diagnostics import smooth
 
         return smooth(self._present("log_weights").detach().double().cpu().reshape(-1).numpy())
 
@@ -106,7 +106,7 @@ class Posterior:
 
         Raises ProgramError for a program without latent sites.
         """
-        from .arviz import summary
+        from .diagnostics import summary
 
         if not self.draws:
             raise ProgramError("the program has no latent site, so there is nothing to summarise; look at params and losses")
@@ -181,10 +181,13 @@ class Posterior:
 
         program = self._program
         groups = {"observed_data": _numpy({s.name: torch.as_tensor(s.value) for s in program.observed})}
+        observed = {s.name for s in program.observed}
         pointwise = self._pointwise(log_likelihood)
         if pointwise is not None:
-            groups["log_likelihood"] = _numpy(pointwise.values)
-        observed = {s.name for s in program.observed}
+            values = pointwise.values
+            if len(observed) == 1:  # ArviZ looks for a datum and its log likelihood under one name
+                values = dict(zip(observed, values.values(), strict=True))
+            groups["log_likelihood"] = _numpy(values)
         if predictive:
             groups["posterior_predictive"] = _numpy({k: v for k, v in self.predict().items() if k in observed})
         if prior:
