@@ -84,11 +84,18 @@ def agree(
     p = recording.program
     tolerance = 1e-9 if recording.dtype == torch.float64 else 1e-4
     generator = torch.Generator().manual_seed(2)
+    seen = False
     for i, point in enumerate(positions):
         at = point.to(recording.dtype)
-        with seeded(100 + i):
-            total, run = read_eagerly(p, at)
-        if i == 0:
+        try:
+            with seeded(100 + i):
+                total, run = read_eagerly(p, at)
+        except torch.linalg.LinAlgError as error:  # a factorisation that does not exist here is nan in a graph
+            if value[i].isfinite():
+                raise RecordingError(f"the recorded density is finite where the program fails: {error}") from error
+            continue
+        if not seen:
+            seen = True
             with seeded(200):
                 again, _ = read_eagerly(p, at)
             if difference(again, total) > tolerance:
@@ -97,13 +104,7 @@ def agree(
                     "changes something that it reads"
                 )
         recorded = factors(point)
-        for n, s in run.sites.items():
-            gap = difference(recorded[n], torch.as_tensor(s.log_prob))
-            if gap > tolerance:
-                raise RecordingError(
-                    f"the recorded factor of site {n!r} disagrees with the program by {gap:.2g} (relative) at another point: it holds a "
-                    "value that should vary"
-                )
+        _agree_in_factors(recorded, run, tolerance)
         gap = difference(value[i], total)
         if gap > tolerance:
             raise RecordingError(f"the recorded density disagrees with the program by {gap:.2g} (relative)")
@@ -111,6 +112,16 @@ def agree(
             _agree_in_gradient(recording, at, gradient[i], 100 + i)
         if recording.support:
             _agree_at_assignment(recording, recorded, run, tolerance, generator)
+
+
+def _agree_in_factors(recorded: Mapping[str, Tensor], run: Evaluation, tolerance: float) -> None:
+    for n, s in run.sites.items():
+        gap = difference(recorded[n], torch.as_tensor(s.log_prob))
+        if gap > tolerance:
+            raise RecordingError(
+                f"the recorded factor of site {n!r} disagrees with the program by {gap:.2g} (relative) at another point: it holds a "
+                "value that should vary"
+            )
 
 
 def _agree_in_gradient(recording: "Recording", at: Tensor, gradient: Tensor, seed: int) -> None:

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from .assignments import Assignments
+from .deterministic import deterministic_at
 from .elimination import draw_back
 from .keys import DRAW_BACK, Key, nth
 from .lowering import over_batch
-from .program import FromValues, Program
+from .program import Program
 from .readings import DensityReading
 
 __all__ = ["CHUNK", "drawn_back"]
@@ -54,7 +55,7 @@ class Drawing:
         drawn = self._discrete(values, chains, start, count) if self.reading.support else {}
         deterministic = self.reading.deterministic(values, count)
         rest = [n for n, s in self.program.sites.items() if s.kind == "deterministic" and n not in deterministic]
-        return drawn | deterministic | self._by_running(rest, {**values, **drawn}, count)
+        return drawn | deterministic | deterministic_at(self.program, rest, {**values, **drawn}, count)
 
     def _discrete(self, values: Mapping[str, Tensor], chains: int, start: int, count: int) -> dict[str, Tensor]:
         factors = self.reading.factors(values, count)
@@ -71,12 +72,3 @@ class Drawing:
             assigned = draw_back(plan, products, count, gumbel)
             out |= {n: self.assignments.values(n, a) for n, a in assigned.items()}
         return out
-
-    def _by_running(self, names: Sequence[str], values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-        """Deterministic sites that an enumerated site enters: the program at each draw (about 1 ms)."""
-        if not names:
-            return {}
-        p = self.program
-        typed = {n: v.to(p.sites[n].value.dtype) for n, v in values.items()}
-        runs = [p.run(FromValues, values={n: v[i] for n, v in typed.items()}).sites for i in range(count)]
-        return {n: torch.stack([torch.as_tensor(r[n].value) for r in runs]) for n in names}

@@ -175,7 +175,7 @@ class Program:
                 with torch.random.fork_rng(devices=[]), _put_back(self.module, buffers) as written:
                     run = self.run(FromUniform, leaves=leaves, validate=True, check=True, **source)
                     self._buffers = frozenset(written())
-            except ValueError as error:  # what Pyro's validation raises
+            except (ValueError, torch.linalg.LinAlgError) as error:  # what Pyro's validation raises, and torch's factorisations
                 failure = error
                 continue
             self._changed = frozenset(i for i, x in enumerate(leaves) if isinstance(x, Tensor) and x._version)

@@ -46,7 +46,7 @@ class DensityReading(Protocol):
         """Continuous latent site -> (n, *shape), to site -> log probabilities (n, *its dims), unscaled"""
 
     def deterministic(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-        """Deterministic sites (n, *shape) that no enumerated site enters."""
+        """Deterministic sites (n, *shape), those that this reading has a graph for."""
 
     def identity(self) -> tuple[str, list[Tensor]]:
         """What a fingerprint is made of."""
@@ -161,12 +161,18 @@ class EagerReading:
     def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
         values, gradients = [], []
         for q in position:
-            at = q.detach().to(self.program.dtype).clone().requires_grad_()
-            total, _ = read_eagerly(self.program, at, self.joint, grad=True)
-            (gradient,) = torch.autograd.grad(total, at, allow_unused=True) if total.requires_grad else (None,)
-            values.append(total.detach())
-            gradients.append(torch.zeros_like(at) if gradient is None else gradient)
+            value, gradient = self._one(q.detach().to(self.program.dtype).clone().requires_grad_())
+            values.append(value)
+            gradients.append(gradient)
         return torch.stack(values).to(position), torch.stack(gradients).to(position)
+
+    def _one(self, at: Tensor) -> tuple[Tensor, Tensor]:
+        try:
+            total, _ = read_eagerly(self.program, at, self.joint, grad=True)
+        except torch.linalg.LinAlgError:  # a factorisation that does not exist here
+            return at.new_full((), torch.nan), torch.full_like(at, torch.nan)
+        (gradient,) = torch.autograd.grad(total, at, allow_unused=True) if total.requires_grad else (None,)
+        return total.detach(), torch.zeros_like(at) if gradient is None else gradient
 
     def constrain(self, position: Tensor) -> dict[str, Tensor]:
         p = self.program
@@ -190,11 +196,7 @@ class EagerReading:
         return {n: torch.stack([torch.as_tensor(r.sites[n].log_prob) for r in runs]) for n in self.sites}
 
     def deterministic(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-        if self.support:
-            return {}  # an enumerated site may enter any of them
-        runs = self._runs(values, count)
-        names = [n for n, s in self.sites.items() if s.kind == "deterministic"]
-        return {n: torch.stack([torch.as_tensor(r.sites[n].value) for r in runs]) for n in names}
+        return {}
 
     def identity(self) -> tuple[str, list[Tensor]]:
         p = self.program
