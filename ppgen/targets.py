@@ -48,7 +48,7 @@ class LogDensity:
     recording  None where the program runs eagerly; `lowering` says why
     evaluations counts gradients, one per chain; seconds: record, check, compile
 
-    Non-centred eight schools in float64: 91 us for the value and gradient of 4 chains, 22 ms to record, check and compile.
+    Non-centred eight schools in float64: 0.1 ms for the values and gradients of 4 chains, 0.05 s to record, check and compile.
     Raises RecordingError, EliminationError, CostError, and what Program raises.
     """
 
