@@ -1,7 +1,7 @@
 """Where a run's latent values come from: a uniform start, a flat position, given values, or a guide's own samplers."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -58,6 +58,8 @@ class FromPosition(Evaluation):
         if name not in self.layout:
             raise RecordingError(f"site {name!r} appears in this run but not in the first one: the sites depend on values")
         at = self.layout[name]
+        if at.rows is not None and not torch.equal(cast("Tensor", missing_rows(msg)), at.rows):
+            raise RecordingError(f"site {name!r} has other missing rows in this run than in the first one")
         if fn.support.is_discrete:
             return at.value, None
         transform = bijection(name, fn)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from ppgen.program import Program
-from ppgen.recording import Recording, agree
+from ppgen.recording import Recording, agree, read_eagerly
 from tests.tools.eager import log_joint
 from tests.tools.recorded import CASES, data
 from tests.tools.refused import REFUSED
@@ -153,3 +153,59 @@ def all_in_single() -> Iterator[None]:
         yield
     finally:
         data.DTYPE = before
+
+
+# The other inputs of a graph: nothing of them is frozen into it
+
+
+def value_with(density: Density, position: Tensor, program: Program, rows: dict[str, Tensor] | None = None) -> Tensor:
+    """The recorded graph of one program at the data, parameters and rows of another."""
+    twin = program if rows is None else copy.copy(program)
+    if rows is not None:
+        twin.rows = rows
+    density.others = inputs(density.recording, twin, torch.float64)
+    return density.factors(position)[1]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_other_data_enter_the_graph(name: str) -> None:
+    """Rows in another order: the graph of the first data at the second ones is the program bound to these."""
+    case = CASES[name]
+    program = Program(case.fn).bind(*case.args, **case.kwargs)
+    density = Density(program)
+    fixed = {int(n.removeprefix("data:")) for n in density.recording.constant}
+    leaves, tree = tree_flatten((case.args, dict(case.kwargs)))
+    turned = [x.flip(0) if isinstance(x, Tensor) and x.dim() and i not in fixed else x for i, x in enumerate(leaves)]
+    args, kwargs = tree_unflatten(turned, tree)
+    other = program.bind(*args, **kwargs)
+    for q in points(program.dim, seed=17, count=2):
+        want = read_eagerly(other, q)[0]
+        torch.testing.assert_close(value_with(density, q, other), want, rtol=1e-9, atol=1e-9)
+
+
+LEARNED = ("parameters", "parameter_in_a_support", "plain_module", "PyroModule", "batch_norm", "recurrent")
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_other_parameters_enter_the_graph(name: str) -> None:
+    case = CASES[name]
+    program = Program(case.fn).bind(*case.args, **case.kwargs)
+    density = Density(program)
+    other = program.copy()
+    other.set_params({n: p + 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(1)) for n, p in other.params.items()})
+    for q in points(program.dim, seed=19, count=2):
+        want = read_eagerly(other, q)[0]
+        assert abs(want - read_eagerly(program, q)[0]) > 1e-3
+        torch.testing.assert_close(value_with(density, q, other), want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["subsampled", "local_and_subsampled"])
+def test_other_rows_enter_the_graph(name: str) -> None:
+    case = CASES[name]
+    program = Program(case.fn).bind(*case.args, **case.kwargs)
+    density = Density(program)
+    (shown,) = case.rows.values()
+    rows = {"n": torch.tensor([4, 0, 2, 1])[: len(shown)]}
+    for q in points(program.dim, seed=23, count=2):
+        want = log_joint(case.fn, case.args, case.kwargs, q, program.sites, rows)
+        torch.testing.assert_close(value_with(density, q, program, rows), want, rtol=1e-9, atol=1e-9)

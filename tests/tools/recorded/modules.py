@@ -50,7 +50,7 @@ class Linear(PyroModule):
         self.first = PyroModule[torch.nn.Linear](3, 2)
         self.second = torch.nn.Linear(2, 1)
         self.scale = PyroParam(torch.tensor(1.5), constraints.positive)
-        self.shift = PyroSample(dist.Normal(0.0, 1.0))
+        self.shift = PyroSample(lambda self: dist.Normal(tensor(0.0), 1.0))
         self.slope = PyroSample(lambda self: dist.Normal(self.shift, 2.0))
         self.double()
 
