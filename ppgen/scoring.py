@@ -36,7 +36,7 @@ KINDS = ("exact", "lower bound", "upper bound", "estimate", "up to a constant")
 WEIGHTED = {"elbo": "lower bound", "iwae": "lower bound", "importance": "estimate"}
 TO_COME = ("ais", "smc")
 GROUPS = 10  # of particles for iwae, whose spread is its standard error
-PROPOSAL = 2  # first of the streams of PREDICT from which particles come; simulation has those below
+PROPOSAL = 3  # first of the streams of PREDICT from which particles come; simulation and tasks have those below
 CHUNK = 2**24  # numbers that the particles of one batch may hold
 FEWEST = 10  # effective particles of a datum, below which its estimate is not to be trusted
 

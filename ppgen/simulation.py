@@ -2,7 +2,7 @@
 
 The program runs once under vmap, with each site drawn for all runs together; only a sampler that vmap refuses (Dirichlet,
 StudentT, von Mises ...) loops over the draws, by itself. A program that vmap refuses altogether (a branch on a drawn value)
-runs once per draw.
+runs once per draw. Measured on one core, 4000 sets of 272 x 2 data of a Gaussian mixture at its draws: 0.14 s, once per draw 2.7 s.
 """
 
 import copy

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .errors import EngineError, ProgramError
 from .family import Family
-from .keys import PREDICT, Key
+from .keys import PREDICT, Key, nth
 from .posterior import Posterior
 from .program import Program
 from .scoring import Score, score_with_draws
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 __all__ = ["Score", "infer", "learn", "predict", "sample", "score"]
+
+CHOICE = nth(PREDICT, 2)  # stream of the key: which draws of a posterior are taken
 
 
 def infer(program: Callable[..., Any] | Program, *args: Any, engine: "Engine | None" = None, **kwargs: Any) -> Posterior:
@@ -142,7 +144,7 @@ def sample(
 def _sample_posterior(posterior: Posterior, size: int, args: tuple[Any, ...], kwargs: dict[str, Any], seed: int) -> dict[str, Tensor]:
     fitted = _program_of(posterior)
     total = next((v.shape[:2].numel() for v in posterior.draws.values()), 1)
-    chosen = torch.randint(total, (size,), generator=Key(seed).generator(PREDICT))
+    chosen = torch.randint(total, (size,), generator=Key(seed).generator(CHOICE))
     draws = {n: v.flatten(0, 1)[chosen][None] for n, v in posterior.draws.items()}
     if not draws:
         raise ProgramError("this posterior has no draws; sample from its program instead")

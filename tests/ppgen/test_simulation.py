@@ -118,13 +118,13 @@ def normal_normal(x: Tensor) -> None:
 
 def test_prior_predictive_of_a_normal_mean_has_the_sum_of_both_variances() -> None:
     """What is predicted from prior draws is independent of them, though seed and shapes are the same."""
-    program = Program(normal_normal, torch.full((3,), 47.0))
+    program = Program(normal_normal, torch.full((1,), 47.0))
     prior = prior_draws(program, COUNT, seed=0)
     assert set(prior) == {"mu", "twice"}
     assert prior["mu"].shape == (1, COUNT)
     predicted = predict(program, prior, seed=0)
     assert set(predicted) == {"x", "twice"}
-    assert predicted["x"].shape == (1, COUNT, 3)
+    assert predicted["x"].shape == (1, COUNT, 1)
     x, mu = predicted["x"][0], prior["mu"][0, :, None]
     assert z_of_mean(x, 50.0) < 4
     assert z_of_variance(x, 81.0 + 16.0, 50.0) < 4

@@ -452,6 +452,7 @@ def test_a_fitted_function_gives_one_data_set_a_draw() -> None:
     drawn = sample(fitted(), 1500)
     assert {n: tuple(v.shape) for n, v in drawn.items()} == {"mu": (1500,), "x": (1500, 5)}
     assert sample(fitted(), 30, torch.zeros(2))["x"].shape == (30, 2)
+    assert not torch.equal(sample(fitted(), 1500, seed=1)["mu"], drawn["mu"])
     residual = (drawn["x"] - drawn["mu"][:, None]).flatten()
     assert abs(float(residual.std()) / SIGMA - 1) < 4 / math.sqrt(2 * 7500)
 
