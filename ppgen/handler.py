@@ -154,7 +154,7 @@ class Evaluation(EnumMessenger):
             dims=self._dims(name, log_prob, msg["infer"], {f.dim: f.name for f in frames}),
         )
 
-    def _dims(self, name: str, log_prob: Any, infer: Mapping, plates: Mapping[int, str]) -> tuple[str | None, ...]:
+    def _dims(self, name: str, log_prob: Any, infer: Mapping[str, Any], plates: Mapping[int, str]) -> tuple[str | None, ...]:
         """A name for each dimension of a factor: its plate, its enumerated site, or a bare batch dimension."""
         names: list[str | None] = []
         ids = infer.get("_dim_to_id", {})
@@ -186,7 +186,7 @@ class Evaluation(EnumMessenger):
         leaf = self.params[name]
         if isinstance(initial, torch.nn.Parameter):  # pyro.module: `Swap` puts the run's own in its place
             self.foreign[id(initial)] = initial, leaf
-        value = leaf if isinstance(leaf, torch.nn.Parameter) else self._transforms[name](leaf)
+        value: Any = leaf if isinstance(leaf, torch.nn.Parameter) else self._transforms[name](leaf)
         if value is leaf and not isinstance(leaf, torch.nn.Parameter):
             value = leaf.view_as(leaf)
         value.unconstrained = weakref.ref(leaf)  # a subsampled plate asks for it
@@ -211,7 +211,7 @@ class Swap(TorchFunctionMode):
         super().__init__()
         self.foreign = evaluation.foreign
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Mapping | None = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         kwargs = dict(kwargs or {})
         if self.foreign:
             args, kwargs = tree_map_only(torch.nn.Parameter, lambda p: self.foreign.get(id(p), (p, p))[1], (args, kwargs))

@@ -26,7 +26,7 @@ def draw_noise(kind: str, shape: Sequence[int], dtype: torch.dtype, device: Any,
     return fill(tuple(shape), dtype=floating, device=device, generator=generator)
 
 
-def arguments_of(func: Any, args: Sequence, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def arguments_of(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of an operation by the names of its schema, defaults included."""
     given = dict(zip((a.name for a in func._schema.arguments), args, strict=False))
     defaults = {a.name: a.default_value for a in func._schema.arguments if a.has_default_value()}

@@ -5,7 +5,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pyro
 import torch
@@ -52,11 +52,11 @@ class Program:
 
     def __init__(
         self,
-        fn: Callable,
+        fn: Callable[..., Any],
         *args: Any,
         data_plate: str | None = None,
         args_in_plate: Sequence[str] | None = None,
-        coords: Mapping[str, Sequence] | None = None,
+        coords: Mapping[str, Sequence[Any]] | None = None,
         dims: Mapping[str, Sequence[str]] | None = None,
         **kwargs: Any,
     ):
@@ -72,7 +72,7 @@ class Program:
             self._find()
 
     @classmethod
-    def of(cls, program: "Callable | Program", *args: Any, **kwargs: Any) -> "Program":
+    def of(cls, program: "Callable[..., Any] | Program", *args: Any, **kwargs: Any) -> "Program":
         """A Program as it is (bound to other arguments where any are given); anything else becomes one."""
         if not isinstance(program, Program):
             program = cls(program)
@@ -99,7 +99,7 @@ class Program:
         self._find()
         return self.__dict__[name]
 
-    def _take(self, args: tuple, kwargs: dict) -> None:
+    def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.args, self.kwargs = args, kwargs
         self.leaves, self.tree = tree_flatten((args, kwargs))
         self.data = {f"data:{i}": x for i, x in enumerate(self.leaves) if isinstance(x, Tensor)}
@@ -124,7 +124,8 @@ class Program:
     def arguments(self) -> dict[str, Any]:
         """The arguments by name. Raises ProgramError where they do not fit."""
         try:
-            return dict(inspect.signature(self.fn if self.module is None else self.fn.forward).bind(*self.args, **self.kwargs).arguments)
+            call = self.fn if self.module is None else self.module.forward
+            return dict(inspect.signature(call).bind(*self.args, **self.kwargs).arguments)
         except TypeError as error:
             raise ProgramError(f"program {self.name!r}: {error}") from error
 
@@ -152,11 +153,9 @@ class Program:
         self.params, self.rows, self.gathered = dict(params or {}), {}, frozenset()
         self._changed: frozenset[int] = frozenset()  # arguments that the program writes to
         self._buffers: frozenset[str] = frozenset()  # and buffers
-        self._foreign = True  # whether it learns modules that are not its own
         try:
             run = self._first_run()
             self._read(run)
-            self._foreign = bool(run.foreign)
             self.rows, self.params = run.rows, self._all_params(run)
             self.data_plate = self._find_data_plate()
         except BaseException:
@@ -169,7 +168,7 @@ class Program:
         far out (a rate that overflows), so a smaller neighbourhood of the origin is tried too."""
         for radius in (2.0, 0.1):
             leaves = [x.detach().clone() if isinstance(x, Tensor) else x for x in self.leaves]
-            source = {"generator": torch.Generator().manual_seed(0), "radius": radius}
+            source: dict[str, Any] = {"generator": torch.Generator().manual_seed(0), "radius": radius}
             buffers = dict(self.module.named_buffers()) if self.module is not None else {}
             try:
                 with torch.random.fork_rng(devices=[]), _put_back(self.module, buffers) as written:
@@ -273,7 +272,7 @@ class Program:
         self,
         evaluation: type[E],
         *,
-        leaves: list | None = None,
+        leaves: list[Any] | None = None,
         params: dict[str, Tensor] | None = None,
         validate: bool = False,
         method: str | None = None,
@@ -291,19 +290,20 @@ class Program:
         args, kwargs = tree_unflatten(self._leaves(self.leaves if leaves is None else leaves, handler.rows), self.tree)
         call = self.fn if method is None else getattr(self.fn, method)
         buffers = {n: b for n, b in self.module.named_buffers() if n in self._buffers} if self.module is not None else {}
+        context: Any = cast("Any", self.fn)._pyro_context if method is not None else contextlib.nullcontext()
         with (
             pyro.validation_enabled(validate),
             pyro.get_param_store().scope(),
             torch.set_grad_enabled(grad),
             _put_back(self.module, buffers),
             handler,
-            self.fn._pyro_context if method is not None else contextlib.nullcontext(),  # type: ignore[union-attr]
-            Swap(handler) if self._foreign else contextlib.nullcontext(),
+            context,
+            Swap(handler),
         ):
             call(*args, **kwargs)
         return handler
 
-    def _leaves(self, leaves: list, rows: Mapping[str, Tensor]) -> list:
+    def _leaves(self, leaves: list[Any], rows: Mapping[str, Tensor]) -> list[Any]:
         """The arguments of one run: rows gathered, and copies of those that the program writes to."""
         if ARGUMENTS in rows:
             leaves = [x[rows[ARGUMENTS]] if i in self.gathered else x for i, x in enumerate(leaves)]

@@ -77,7 +77,7 @@ class Recording:
         rows = {n: v.clone() for n, v in p.rows.items()}
         for n, v in rows.items():
             tape.input(v, f"rows:{n}")
-        settings = {"leaves": leaves, "params": params, "rows": rows, "enumerate_dim": -1 - p.nesting, "tape": tape}
+        settings: dict[str, Any] = {"leaves": leaves, "params": params, "rows": rows, "enumerate_dim": -1 - p.nesting, "tape": tape}
         run = self._guarded(lambda: p.run(FromPosition, position=position, layout=p.sites, **settings))
         missing = set(p.sites) ^ set(run.sites)
         if missing:

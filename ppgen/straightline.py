@@ -27,7 +27,7 @@ class Node:
 
     __slots__ = ("args", "constant", "kwargs", "mark", "name", "parents", "random", "target", "value")
 
-    def __init__(self, target: Callable | None = None, args: tuple = (), kwargs: Mapping = {}, value: Any = None):
+    def __init__(self, target: Any = None, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] = {}, value: Any = None):
         self.target, self.args, self.kwargs, self.value = target, args, kwargs, value
         self.parents: list[Node] = [a for a in tree_leaves((args, dict(kwargs))) if isinstance(a, Node)]
         self.name: str | None = None
@@ -45,7 +45,7 @@ def identity(x: Tensor) -> Tensor:
     return x
 
 
-def item(sequence: Sequence, i: int) -> Any:
+def item(sequence: Sequence[Any], i: int) -> Any:
     """Output number i of an operation that returns several."""
     return sequence[i]
 
@@ -80,16 +80,16 @@ class Graph:
         handed = [n for n in (*slow_inputs, *early) if id(n) in used]
         self._prelude = _function("prelude", [slow_inputs], early, handed)
         self._body = _function("body", [handed, fast_inputs], late, self.outputs)
-        self._prepared: tuple | None = None if self.slow else self._prelude(())
+        self._prepared: tuple[Any, ...] | None = None if self.slow else self._prelude(())
 
-    def prepare(self, slow: Sequence[Tensor]) -> tuple:
+    def prepare(self, slow: Sequence[Tensor]) -> tuple[Any, ...]:
         """What depends on the slow inputs alone, for `run`."""
         return self._prelude(tuple(slow))
 
-    def run(self, prepared: tuple, fast: Sequence[Tensor]) -> tuple:
+    def run(self, prepared: tuple[Any, ...], fast: Sequence[Tensor]) -> tuple[Any, ...]:
         return self._body(prepared, fast)
 
-    def __call__(self, *inputs: Tensor) -> tuple:
+    def __call__(self, *inputs: Tensor) -> tuple[Any, ...]:
         """Run with all inputs, in the order of `self.inputs`."""
         if self._prepared is not None:
             return self._body(self._prepared, inputs)
@@ -148,7 +148,7 @@ class Source:
         return f"{self.bound(target, 'f')}({', '.join(arguments)})"
 
 
-def _function(name: str, groups: list[list[Node]], nodes: list[Node], outputs: list[Node]) -> Callable:
+def _function(name: str, groups: list[list[Node]], nodes: list[Node], outputs: list[Node]) -> Callable[..., Any]:
     """Straight-line Python for nodes; a value is dropped after its last use."""
     source, lines = Source(), []
     for i, group in enumerate(groups):
@@ -232,7 +232,7 @@ def _needed(given: Sequence[Node], outputs: Sequence[Node]) -> set[int]:
     return needed
 
 
-def _rebuild(node: Node, new: dict[int, Node], seen: dict, retype: tuple[torch.dtype, torch.dtype] | None) -> Node | None:
+def _rebuild(node: Node, new: dict[int, Node], seen: dict[Any, Node], retype: tuple[torch.dtype, torch.dtype] | None) -> Node | None:
     """The twin of a recorded node in a cut graph; None where an equal one is there already or a mark is passed through."""
     if node.constant is not None:
         copy = Node(value=node.value)
@@ -248,7 +248,7 @@ def _rebuild(node: Node, new: dict[int, Node], seen: dict, retype: tuple[torch.d
     parents = [a for a in tree_leaves((args, kwargs)) if isinstance(a, Node)]
     if not node.random and all(p.constant is not None for p in parents):
         plain_args, plain_kwargs = tree_map_only(Node, lambda m: m.constant, (args, kwargs))
-        result = node.target(*plain_args, **plain_kwargs)  # type: ignore[misc]
+        result = node.target(*plain_args, **plain_kwargs)
         folded = Node(value=node.value)
         folded.constant = result
         new[id(node)] = folded

@@ -63,7 +63,7 @@ def _places(t: Tensor) -> Tensor:
 
 def _order(t: Tensor) -> list[int]:
     """Dimensions from the slowest in memory to the fastest."""
-    return sorted(range(t.dim()), key=lambda d: -t.stride(d))
+    return sorted(range(t.dim()), key=t.stride().__getitem__, reverse=True)
 
 
 def _dense(t: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ class Tape(TorchDispatchMode):
             return self._bind(t, self._add(aten.index.Tensor, (flat, [self._constant(places)]), {}, t))
         return self._constant(t)
 
-    def _add(self, target: Callable, args: tuple, kwargs: Mapping, value: Any) -> Node:
+    def _add(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], value: Any) -> Node:
         node = Node(target, args, kwargs, value)
         self.nodes.append(node)
         return node
@@ -182,7 +182,7 @@ class Tape(TorchDispatchMode):
 
     # What an operation does
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: Mapping | None = None) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         kwargs = dict(kwargs or {})
         tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         if torch.Tag.nondeterministic_seeded in func.tags:
@@ -204,7 +204,7 @@ class Tape(TorchDispatchMode):
             return self._reshape(func, args) if _name(func) in RESHAPES else self._write(func, args, kwargs)
         return self._record(func, args, kwargs)
 
-    def _record(self, func: Any, args: tuple, kwargs: Mapping) -> Any:
+    def _record(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         node_args, node_kwargs = tree_map_only(Tensor, self.node, (args, dict(kwargs)))
         # with training=True it writes, unmarked, to buffers that it does not read
         if func is aten.native_batch_norm.default and node_args[5]:
@@ -219,7 +219,7 @@ class Tape(TorchDispatchMode):
                     self._bind(o, self._add(item, (node, i), {}, o))
         return out
 
-    def _refuse_reads(self, func: Any, args: tuple, tensors: list[Tensor]) -> None:
+    def _refuse_reads(self, func: Any, args: tuple[Any, ...], tensors: list[Tensor]) -> None:
         if func in READS:
             self.refuse("a value read into Python", tensors)
         if torch.Tag.dynamic_output_shape in func.tags:
@@ -258,7 +258,7 @@ class Tape(TorchDispatchMode):
 
     # Writes
 
-    def _reshape(self, func: Any, args: tuple) -> Any:
+    def _reshape(self, func: Any, args: tuple[Any, ...]) -> Any:
         """An in-place change of shape writes no element: its functional twin is a view."""
         before = self.node(args[0])
         twin = getattr(aten, _name(func).rstrip("_"))
@@ -278,7 +278,7 @@ class Tape(TorchDispatchMode):
                     node.constant = node.constant.clone()  # type: ignore[union-attr]
                 del self._constants[key]
 
-    def _write(self, func: Any, args: tuple, kwargs: Mapping) -> Any:
+    def _write(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """An in-place operation, or one with out=: its functional twin is recorded, then written to the flat storage."""
         written = [a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
         name = _name(func)
@@ -331,7 +331,7 @@ class Tape(TorchDispatchMode):
 
     # Random numbers
 
-    def _random(self, func: Any, args: tuple, kwargs: Mapping) -> Any:
+    def _random(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if self.noise is None:
             raise ProgramError(
                 f"random numbers inside the program ({func}) and not at a sample site: {users_line()}. A density must not depend on them: "

@@ -45,7 +45,7 @@ class Watch(TorchFunctionMode):
         super().__init__()
         self.tape = tape
 
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: Mapping | None = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         kwargs = dict(kwargs or {})
         if func is torch.nn.functional.one_hot:  # reads its input, only to validate it
             classes = kwargs.get("num_classes", args[1] if len(args) > 1 else -1)
