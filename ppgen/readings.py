@@ -114,7 +114,7 @@ class RecordedReading:
         outputs = self._graph("density")(position, *others)
         names, n = list(self.sites), len(self.sites)
         total, _ = self.joint(dict(zip(names, outputs[:n], strict=True)), dict(zip(names, outputs[n : 2 * n], strict=True)))
-        return sum(outputs[2 * n :], total)
+        return sum(outputs[2 * n :], total).to(self.dtype)
 
     def _over(self, graph: Graph, given: Sequence[Tensor], count: int) -> tuple[Tensor, ...]:
         return over_batch(lambda *a: graph(*a, *self._others), given, count)

@@ -113,6 +113,26 @@ def test_two_discrete_sites_are_drawn_jointly() -> None:
     assert ((found - table).abs() <= 4 * (table * (1 - table) / 20_000).sqrt()).all()
 
 
+def test_a_discrete_site_in_two_plates_whose_names_are_not_in_their_order() -> None:
+    y = torch.tensor([[-21.0, 18.5, 3.0], [33.5, -27.0, 1.0]], dtype=torch.float64)
+
+    def model(y: Tensor) -> None:
+        shift = pyro.sample("shift", dist.Normal(0.0, 10.0))
+        rows, columns = pyro.plate("z_rows", 2, dim=-2), pyro.plate("a_columns", 3, dim=-1)
+        with rows, columns:
+            z = pyro.sample("z", dist.Bernoulli(0.4))
+            pyro.deterministic("signed", (2 * z - 1) * shift)
+            pyro.sample("y", dist.Normal(shift + 30.0 * z, 15.0), obs=y)
+
+    density = LogDensity(Program(model, y))
+    out = density.latents(torch.full((1, 4000, 1), -8.0, dtype=torch.float64), Key(2))
+    one, zero = (torch.distributions.Normal(m, 15.0).log_prob(y).exp() for m in (22.0, -8.0))
+    p = 0.4 * one / (0.4 * one + 0.6 * zero)  # (2, 3)
+    found = out["z"][0].double().mean(0)
+    assert ((found - p).abs() <= 4 * (p * (1 - p) / 4000).sqrt() + 1e-9).all()
+    assert torch.allclose(out["signed"].double(), (2 * out["z"] - 1).double() * -8.0)
+
+
 # Starting points
 
 
@@ -339,6 +359,29 @@ def test_global_discrete_sites_are_held_at_their_draws() -> None:
         density.log_likelihood({"loc": draws["loc"], "k": torch.full((1, 50), 5)})
 
 
+def test_a_held_site_in_two_plates() -> None:
+    """Discrete sites outside of the data plate are read at their draws, in the order of their dimensions."""
+
+    def model(y: Tensor) -> None:
+        with pyro.plate("z_rows", 2, dim=-3), pyro.plate("a_columns", 3, dim=-2):
+            k = pyro.sample("k", dist.Categorical(torch.tensor([0.5, 0.3, 0.2])))
+            with pyro.plate("data", y.shape[-1], dim=-1):
+                pyro.sample("y", dist.Normal(0.0, torch.tensor([5.0, 20.0, 80.0])[k]), obs=y)
+
+    def outer(y: Tensor) -> None:
+        pyro.sample("loc", dist.Normal(0.0, 10.0))
+        model(y)
+
+    y = torch.linspace(-90, 90, 30, dtype=torch.float64).reshape(2, 3, 5)
+    program = Program(outer, data_plate="data").bind(y)
+    density = LogDensity(program)
+    draws = density.latents(torch.zeros(1, 40, 1, dtype=torch.float64), Key(0))
+    assert draws["k"].shape == (1, 40, 2, 3, 1)
+    scale = torch.tensor([5.0, 20.0, 80.0], dtype=torch.float64)[draws["k"].long()]
+    expected = torch.distributions.Normal(0.0, scale).log_prob(y).sum((2, 3))
+    assert torch.allclose(density.log_likelihood(draws).values["data"], expected, rtol=1e-6)
+
+
 def test_without_a_data_plate_by_site_in_its_batch_shape() -> None:
     def model(u: Tensor, v: Tensor) -> None:
         loc = pyro.sample("loc", dist.Normal(0.0, 10.0))
@@ -465,3 +508,23 @@ def test_dtype_of_positions_values_and_draws(dtype: torch.dtype) -> None:
     value, gradient = density.value_and_grad(position)
     assert {t.dtype for t in (position, value, gradient, *density.constrain(position).values())} == {dtype}
     assert density.latents(position[:, None], FOUR)["loc"].dtype == dtype
+
+
+def test_single_data_in_a_double_density_are_used_in_double() -> None:
+    """What depends on data alone is computed in the density's dtype too."""
+
+    def model(y: Tensor) -> None:
+        mu = pyro.sample("mu", dist.Normal(0.0, 1.0))
+        pyro.factor("fit", -((y - y.mean()).square() * mu).sum())
+
+    y = torch.linspace(1000.0, 1001.0, 101)
+    density = LogDensity(Program(model, y))
+    slope = density.value_and_grad(torch.zeros(1, 1, dtype=torch.float64))[1]
+    exact = -(y.double() - y.double().mean()).square().sum()
+    assert torch.allclose(slope, exact, rtol=1e-12)
+
+
+def test_double_data_in_a_single_density() -> None:
+    density = LogDensity(Program(mixture, Y), dtype=torch.float32)
+    value, gradient = density.value_and_grad(density.initial(FOUR))
+    assert value.dtype == gradient.dtype == torch.float32
