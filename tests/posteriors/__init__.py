@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent.parent / "reference" / "posteriordb"
 
 MODELS: dict[str, Callable] = {
     "GLM_Poisson_Data-GLM_Poisson_model": regressions.glm_poisson,
-    "arK-arK": processes.arK,
+    "arK-arK": processes.ar,
     "bball_drive_event_0-hmm_drive_0": processes.hmm_drive_0,
     "dogs-dogs": regressions.dogs,
     "earnings-earn_height": regressions.earn_height,
