@@ -37,7 +37,7 @@ def rats(rat: Tensor, x: Tensor, y: Tensor, xbar: float) -> None:
         pyro.sample("y", dist.Normal(alpha[at] + beta[at] * (x - xbar), sigma_y), obs=y)
 
 
-def radon_noncentered(J: int, county_idx: Tensor, log_uppm: Tensor, floor_measure: Tensor, log_radon: Tensor) -> None:  # noqa: N803
+def radon_noncentered(J: int, county_idx: Tensor, log_uppm: Tensor, floor_measure: Tensor, log_radon: Tensor) -> None:
     """Log radon in 919 houses of J counties, numbered from 1."""
     sigma_alpha, sigma_y = pyro.sample("sigma_alpha", dist.HalfNormal(1.0)), pyro.sample("sigma_y", dist.HalfNormal(1.0))
     mu_alpha = pyro.sample("mu_alpha", dist.Normal(0.0, 10.0))

@@ -13,7 +13,7 @@ from ._priors import flat_positive, restricted
 __all__ = ["ar", "garch11", "gp_regr", "hmm_drive_0", "hmm_example", "lotka_volterra", "low_dim_gauss_mix"]
 
 
-def ar(y: Tensor, K: int) -> None:  # noqa: N803  the names of the data
+def ar(y: Tensor, K: int) -> None:
     """Conditioned on the first K values."""
     alpha = pyro.sample("alpha", dist.Normal(0.0, 10.0))
     beta = pyro.sample("beta", dist.Normal(torch.zeros(K), 10.0).to_event(1))

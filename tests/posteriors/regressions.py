@@ -86,7 +86,7 @@ def kilpisjarvi(x: Tensor, y: Tensor, pmualpha: float, psalpha: float, pmubeta: 
     normal_rows(alpha + beta * x, flat_positive("sigma"), y)
 
 
-def blr(X: Tensor, y: Tensor) -> None:  # noqa: N803
+def blr(X: Tensor, y: Tensor) -> None:
     beta = pyro.sample("beta", dist.Normal(torch.zeros(X.shape[1]), 10.0).to_event(1))
     normal_rows(X @ beta, pyro.sample("sigma", dist.HalfNormal(10.0)), y)
 
@@ -111,7 +111,7 @@ def dogs(y: Tensor) -> None:
         pyro.sample("y", dist.Bernoulli(logits=beta[0] + beta[1] * avoid + beta[2] * shock), obs=y)
 
 
-def glm_poisson(year: Tensor, C: Tensor) -> None:  # noqa: N803
+def glm_poisson(year: Tensor, C: Tensor) -> None:
     """Counts of peregrine falcons; the bounds of the uniform priors are far from the posterior."""
     alpha = pyro.sample("alpha", dist.Uniform(-20.0, 20.0))
     beta = [pyro.sample(f"beta{k}", dist.Uniform(-10.0, 10.0)) for k in (1, 2, 3)]
