@@ -1,7 +1,7 @@
 """Which machinery runs a recorded graph. Falls back aloud: what runs and why is in every Posterior's provenance.
 
-    recorded   the graph, batched over chains and differentiated, run by torch as straight-line code
-    eager      Pyro itself, one chain after the other: for programs that cannot be recorded
+recorded   the graph, batched over chains and differentiated, run by torch as straight-line code
+eager      Pyro itself, one chain after the other: for programs that cannot be recorded
 """
 
 from collections.abc import Callable, Mapping, Sequence
