@@ -28,7 +28,7 @@ LOC, LOG_SCALE, TRIL = "guide.loc", "guide.log_scale", "guide.tril"
 class Normal(FlatGuide):
     """Mean-field normal. Contains the posterior of independent Gaussian coordinates."""
 
-    initial_scale: float = 0.1
+    initial_scale: float = 1.0  # in units of the start, which are those of the density's curvature
 
     def initial(self, position: Tensor) -> dict[str, Tensor]:
         return {LOC: position.clone(), LOG_SCALE: torch.full_like(position, math.log(self.initial_scale))}

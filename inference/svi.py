@@ -120,7 +120,7 @@ class SVI(SteppingEngine):
         inputs = target.inputs(key)
         if not callable(self.optimizer):
             for group in state.optimizer.param_groups:
-                group["lr"] = self.learning_rate * self.final_learning_rate ** (key.draw / max(self.num_steps - 1, 1))
+                group["lr"] = self.learning_rate * self.final_learning_rate ** max(0.0, 2 * (key.draw + 1) / self.num_steps - 1)
 
         def closure() -> Tensor:  # LBFGS calls it several times, at several parameters
             loss, gradient = target.value_and_grad({n: p.detach() for n, p in state.params.items()}, inputs)

@@ -73,4 +73,4 @@ class JointNormal(PyroModule):
         """v (d,) -> the site's value, with the plates of the model as leftmost dimensions."""
         shape = self.shapes[name]
         into_units = AffineTransform(self.centre[part], self.unit[part], event_dim=1)
-        return ComposeTransform([into_units, ReshapeTransform(torch.Size([shape.numel()]), shape), biject_to(support)])
+        return ComposeTransform([into_units, ReshapeTransform(torch.Size([shape.numel()]), shape), biject_to(support)], cache_size=1)

@@ -1,10 +1,11 @@
 """One particle of the evidence lower bound: a guide's values placed in a model.
 
-A reading of the model gives its log joint density at values or at a position, recorded (`Graphs`) or by running Pyro
-(`Runs`); a pair (`OnSites`, `OnPosition`) puts a guide on top. Inputs are tensors by name: data:*, param:*, rows:*.
+A model gives its log joint density at values or at a position, by its graphs (`RecordedModel`) or by running Pyro
+(`EagerModel`); a pair (`OnSites`, `OnPosition`) puts a guide on top. Inputs are tensors by name: data:*, param:*, rows:*.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -13,32 +14,38 @@ from torch import Tensor
 from .elimination import align, squeeze
 from .errors import GuideError, RecordingError
 from .guides import Drawn, FlatGuide, GuideProgram, Noise, RecordedGuide, scale_of
-from .program import FromValues, Program, Site
-from .recording import Joint, Recording, read_eagerly
+from .mode import Start
+from .program import FromValues, Program
+from .recording import Joint, Recording, read_eagerly, support_of
+from .sites import Site
 from .targets import LogDensity
 
-__all__ = ["Graphs", "OnPosition", "OnSites", "Pair", "Reading", "Runs"]
+__all__ = ["RecordedModel", "OnPosition", "OnSites", "Pair", "Model", "EagerModel", "inputs_of", "model_of"]
 
 Inputs = Mapping[str, Tensor]
 Discrete = Mapping[str, tuple[Tensor, Tensor]]
+NONE: Discrete = MappingProxyType({})
 
 
-class Reading(Protocol):
+class Model(Protocol):
     """What a pair asks of a model."""
 
     def density(self, position: Tensor, inputs: Inputs) -> Tensor:
         """(dim,) -> log density of the unconstrained position (), nats; enumerated sites summed out."""
 
-    def joint(self, values: Inputs, inputs: Inputs, discrete: Discrete) -> Tensor:
+    def joint(self, values: Inputs, inputs: Inputs, discrete: Discrete = NONE) -> Tensor:
         """Log joint density at constrained values (), nats. Discrete sites are summed out, except those whose probabilities
         are given: of these the expectation, with their entropy."""
+
+    def likelihood(self, values: Inputs, inputs: Inputs) -> Tensor:
+        """The log joint less the log prior of the continuous latent sites, discrete sites summed out of both."""
 
     def constrain(self, position: Tensor, inputs: Inputs) -> dict[str, Tensor]: ...
 
     def unconstrain(self, values: Inputs, inputs: Inputs) -> Tensor: ...
 
 
-class Graphs:
+class RecordedModel:
     """The recorded model. guide: the discrete sites of a guide's run, to which it gives probabilities."""
 
     def __init__(self, density: LogDensity, guide: Mapping[str, Site] | None = None):
@@ -63,8 +70,15 @@ class Graphs:
         outputs = self._run("density", [position], inputs)
         return sum(outputs[2 * len(self.names) :], self.recording.joint(*self._split(outputs))[0])
 
-    def joint(self, values: Inputs, inputs: Inputs, discrete: Discrete) -> Tensor:
-        log_probs, scales = self._split(self._run("values", [values[n] for n in self.sites], inputs))
+    def _factors(self, values: Inputs, inputs: Inputs) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        return self._split(self._run("values", [values[n] for n in self.sites], inputs))
+
+    def likelihood(self, values: Inputs, inputs: Inputs) -> Tensor:
+        factors, joint = self._factors(values, inputs), self.recording.joint
+        return joint(*factors)[0] - _prior(joint)(*factors)[0]
+
+    def joint(self, values: Inputs, inputs: Inputs, discrete: Discrete = NONE) -> Tensor:
+        log_probs, scales = self._factors(values, inputs)
         if discrete and self.expectation is not None:
             return self.expectation(log_probs, scales, discrete)
         return self.recording.joint(log_probs, scales)[0]
@@ -77,7 +91,7 @@ class Graphs:
         return torch.cat(parts) if parts else torch.zeros(0)
 
 
-class Runs:
+class EagerModel:
     """Pyro itself: for programs that cannot be recorded, and what a recording is checked against.
 
     Parameters that are a module's are read from the module; others, and rows, from the inputs.
@@ -96,14 +110,19 @@ class Runs:
     def density(self, position: Tensor, inputs: Inputs) -> Tensor:
         return read_eagerly(self.program, position, **self._settings(inputs))[0]
 
-    def joint(self, values: Inputs, inputs: Inputs, discrete: Discrete) -> Tensor:
+    def _factors(self, values: Inputs, inputs: Inputs) -> tuple[Joint, dict[str, Tensor], dict[str, Tensor]]:
         run = self.program.run(FromValues, values=values, enumerate_dim=-1 - self.program.nesting, **self._settings(inputs))
         joint = Joint(run.sites, {q.name: q.subsample_size for q in run.plates.values()})
         log_probs = {n: torch.as_tensor(s.log_prob) for n, s in run.sites.items()}
-        scales = {n: scale_of(s) for n, s in run.sites.items()}
-        if discrete:
-            return Expectation.of(joint, self.expected)(log_probs, scales, discrete)
-        return joint(log_probs, scales)[0]
+        return joint, log_probs, {n: scale_of(s) for n, s in run.sites.items()}
+
+    def joint(self, values: Inputs, inputs: Inputs, discrete: Discrete = NONE) -> Tensor:
+        joint, *factors = self._factors(values, inputs)
+        return Expectation.of(joint, self.expected)(*factors, discrete) if discrete else joint(*factors)[0]
+
+    def likelihood(self, values: Inputs, inputs: Inputs) -> Tensor:
+        joint, *factors = self._factors(values, inputs)
+        return joint(*factors)[0] - _prior(joint)(*factors)[0]
 
     def constrain(self, position: Tensor, inputs: Inputs) -> dict[str, Tensor]:
         run = read_eagerly(self.program, position, **self._settings(inputs))[1]
@@ -111,6 +130,23 @@ class Runs:
 
     def unconstrain(self, values: Inputs, inputs: Inputs) -> Tensor:
         return self.target.unconstrain(values)
+
+
+def _prior(joint: Joint) -> Joint:
+    """The latent sites alone."""
+    return Joint({n: s for n, s in joint.sites.items() if s.kind == "latent"}, joint.sizes)
+
+
+def model_of(density: LogDensity) -> Model:
+    return RecordedModel(density) if density.recording is not None else EagerModel(density)
+
+
+def inputs_of(density: LogDensity) -> dict[str, Tensor]:
+    """Data, parameters and rows of a program, in the dtype of the computation where they were in the program's own."""
+    p, own = density.program, density.program.dtype
+    inputs = {n: p.leaves[int(n.removeprefix("data:"))] for n in p.data}
+    inputs |= {f"param:{n}": t for n, t in p.params.items()} | {f"rows:{n}": t for n, t in p.rows.items()}
+    return {n: t.detach().to(density.dtype) if t.dtype == own else t.detach() for n, t in inputs.items()}
 
 
 class Term(NamedTuple):
@@ -130,7 +166,7 @@ class Expectation:
 
     def __init__(self, recording: Recording, guide: Mapping[str, Site]):
         for n, site in guide.items():
-            if site.value.numel() != recording.sites[n].value.numel() or not torch.equal(_flat(site), _flat(recording.sites[n])):
+            if not torch.equal(support_of(site), recording.support[n]):
                 raise GuideError(f"site {n!r} takes other values in the guide than in the model")
         self._plan(recording.joint, guide)
 
@@ -190,10 +226,6 @@ class Expectation:
         return torch.where(possible, weight * product, 0.0).sum() * term.times
 
 
-def _flat(site: Site) -> Tensor:
-    return site.value.reshape(site.value.shape[0], -1)
-
-
 class Pair(Protocol):
     """A guide placed in a model.
 
@@ -215,23 +247,24 @@ class Pair(Protocol):
 
 
 class OnPosition:
-    """A FlatGuide: it needs no program. start: a position (dim,) near which it begins."""
+    """A FlatGuide: it needs no program. It moves in units of the start, about its centre."""
 
     random = False
 
-    def __init__(self, guide: FlatGuide, model: Reading, start: Tensor):
-        self.guide, self.model, self.point = guide, model, guide.point
-        self.params = guide.initial(start)
-        self.noises = {f"noise:{i}": q for i, q in enumerate(guide.noise(len(start), start.dtype))}
+    def __init__(self, guide: FlatGuide, model: Model, start: Start):
+        self.guide, self.model, self.point, self.start = guide, model, guide.point, start
+        self.params = guide.initial(torch.zeros_like(start.centre))
+        self.noises = {f"noise:{i}": q for i, q in enumerate(guide.noise(len(start.centre), start.centre.dtype))}
 
     def _draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         params = {n: inputs[f"param:{n}"] for n in self.params}
-        return self.guide(params, [noise[n] for n in self.noises])
+        units, log_q = self.guide(params, [noise[n] for n in self.noises])
+        return self.start.centre + self.start.unit * units, log_q - self.start.unit.log().sum()
 
     def elbo(self, noise: Inputs, inputs: Inputs) -> Tensor:
         position, log_q = self._draw(noise, inputs)
         if self.point:
-            return self.model.joint(self.model.constrain(position, inputs), inputs, {}) - log_q
+            return self.model.joint(self.model.constrain(position, inputs), inputs) - log_q
         return self.model.density(position, inputs) - log_q
 
     def draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
@@ -242,7 +275,7 @@ class OnPosition:
 class OnSites:
     """A guide program, by its graph or by running it."""
 
-    def __init__(self, guide: GuideProgram, graph: RecordedGuide | None, model: Reading):
+    def __init__(self, guide: GuideProgram, graph: RecordedGuide | None, model: Model):
         self.guide, self.graph, self.model, self.point = guide, graph, model, guide.point
         self.params = dict(guide.params)
         self.noises = graph.noises if graph is not None else {}
@@ -263,4 +296,4 @@ class OnSites:
     def draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         drawn = self._draw(noise, inputs)
         position = self.model.unconstrain(drawn.values, inputs)
-        return position, self.model.joint(drawn.values, inputs, {}) - drawn.log_q
+        return position, self.model.joint(drawn.values, inputs) - drawn.log_q

@@ -38,6 +38,7 @@ __all__ = ["Block", "Engine", "Nothing", "Run", "SteppingEngine", "Target", "dri
 
 BLOCK = 0.5  # seconds that a block should take
 SAVE_EVERY = 2.0  # seconds between checkpoints, at most
+SECONDS = ("record", "check", "compile", "start", "sample", "collect")  # parts of a run's wall time
 GROWTH = 8  # of a block's length over the one before, at most
 
 
@@ -373,7 +374,7 @@ def provenance(engine: Engine, target: Target, seconds: Mapping[str, float], int
         "lowering": target.lowering._asdict(),
         "device": str(target.device),
         "dtype": str(target.dtype).removeprefix("torch."),
-        "seconds": {k: float(v) for k, v in {**target.seconds, **seconds}.items()},
+        "seconds": {**dict.fromkeys(SECONDS, 0.0), **target.seconds, **seconds},
         "gradients": int(target.evaluations),
         "interrupted": interrupted,
         "versions": versions(),

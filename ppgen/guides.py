@@ -14,12 +14,15 @@ from typing import Any, ClassVar, NamedTuple
 import pyro.distributions as dist
 import torch
 from torch import Tensor
+from torch.distributions import Transform
 from torch.utils._python_dispatch import _disable_current_modes
 
 from .errors import GuideError, PpgenError, RecordingError
-from .program import Evaluation, FromGuide, Latent, Program, Site
+from .program import Evaluation, FromGuide, Program, Site
 from .recording import device_of, seeded
-from .tape import Steered, Tape, Watch, cut
+from .sites import Latent
+from .straightline import cut
+from .tape import Steered, Tape, Watch
 
 __all__ = ["Drawn", "FlatGuide", "GuideProgram", "Noise", "RecordedGuide"]
 
@@ -55,7 +58,7 @@ class FlatGuide(ABC):
 
     @abstractmethod
     def initial(self, position: Tensor) -> dict[str, Tensor]:
-        """Its parameters at the start, near a position (dim,)."""
+        """Its parameters at the start, near a position (dim,), in units of about one sd."""
 
     @abstractmethod
     def noise(self, dim: int, dtype: torch.dtype) -> list[Noise]: ...
@@ -66,29 +69,54 @@ class FlatGuide(ABC):
 
 
 class FromSampler(FromGuide):
-    """A guide's values. A Dirichlet is drawn as gammas over their sum: its own sampler has no gradient in a graph."""
+    """A guide's values, drawn so that a graph of the draw has the right gradient."""
 
     def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
-        gammas = _as_gammas(msg["fn"])
-        if gammas is None:
-            return super().latent_value(msg)
-        concentration, finish = gammas
-        g = torch._standard_gamma(concentration)
-        raw = finish(g / g.sum(-1, keepdim=True))
-        return self.mark(raw, msg["name"]), Latent(torch.Size(), raw, None, None, None)
+        msg["fn"] = _differentiable(msg["fn"])
+        return super().latent_value(msg)
 
 
-def _as_gammas(fn: Any) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
-    """The concentration of a Dirichlet, or of a Beta, which is one of two, and what makes its draw the site's value."""
-    shape = fn.batch_shape + fn.event_shape
-    while isinstance(fn, (dist.Independent, dist.MaskedDistribution, dist.ExpandedDistribution)):
-        fn = fn.base_dist
-    if isinstance(fn, dist.Dirichlet):
-        return fn.concentration.expand(shape), lambda x: x
-    if isinstance(fn, dist.Beta):
-        both = torch.stack([fn.concentration1, fn.concentration0], -1)
-        return both.expand(*shape, 2), lambda x: x[..., 0]
-    return None
+class Gamma(dist.Gamma):
+    """torch's own keeps its draws above 0 behind autograd's back, by a write through `detach`: recorded, that cuts the gradient."""
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
+        draw = torch._standard_gamma(self.concentration.expand(shape)) / self.rate.expand(shape)
+        return draw.clamp(min=torch.finfo(draw.dtype).tiny)
+
+
+class Dirichlet(dist.Dirichlet):
+    """Gammas over their sum: torch's own sampler has its gradient outside of the operation, where a graph has none."""
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        draw = torch._standard_gamma(self.concentration.expand(self._extended_shape(torch.Size(sample_shape))))
+        draw = draw.clamp(min=torch.finfo(draw.dtype).tiny)
+        return draw / draw.sum(-1, keepdim=True)
+
+
+PLAIN = {torch.distributions.Gamma: Gamma, torch.distributions.Dirichlet: Dirichlet}
+
+
+def _differentiable(fn: Any) -> Any:
+    """The distribution, and those that it is made of, with the samplers above. A transformed one remembers what its draw was
+    made of, so that its density needs no way back."""
+    new = copy.copy(fn)
+    for name, part in vars(fn).items():
+        if isinstance(part, torch.distributions.Distribution):
+            new.__dict__[name] = _differentiable(part)
+    if isinstance(fn, torch.distributions.TransformedDistribution):
+        new.transforms = [_remembering(t) for t in fn.transforms]
+    for kind, plain in PLAIN.items():
+        if isinstance(fn, kind):
+            new.__class__ = plain
+    return new
+
+
+def _remembering(transform: Transform) -> Transform:
+    try:
+        return transform.with_cache()
+    except NotImplementedError:  # one that does not know how; its density goes the way back
+        return transform
 
 
 class GuideProgram:
@@ -110,14 +138,14 @@ class GuideProgram:
         if guide is not None:
             self.program.fn = copy.deepcopy(guide) if isinstance(guide, torch.nn.Module) else guide
             own = dict(self.program.fn.named_parameters()) if isinstance(self.program.fn, torch.nn.Module) else {}
+            self.program._foreign = True  # it may learn modules that are not its own
         elif model.family is None:
             raise GuideError(f"program {model.name!r} has no guide of its own; name one (normal, multivariate, delta) or give a program")
         self.program.params = {**model.params, **{f"guide.{n}" if n in model.params else n: p for n, p in own.items()}}
         self._takes_arguments()
         self.enumerate_dim = -1 - max([model.nesting, *[len(s.shape) for s in model.latent]])
         run = self._first_run(seed)
-        known = {id(p) for p in self.program.params.values()}
-        self.program.params |= {n: p for n, p in run.params.items() if id(p) not in known}
+        self.program.params = {**self.program.params, **run.params}
         self._match(run)
 
     @property
@@ -195,7 +223,7 @@ class Replay(Tape):
 
 
 def scale_of(site: Site) -> Tensor:
-    return torch.as_tensor(site.scale, dtype=torch.get_default_dtype())
+    return site.scale if isinstance(site.scale, Tensor) else torch.tensor(float(site.scale))
 
 
 def _list(names: Iterable[str]) -> str:
@@ -230,7 +258,7 @@ class RecordedGuide:
         self.discrete = {n: run.sites[n] for n in guide.discrete}
         outputs = [tape.node(run.sites[n].raw) for n in guide.sites]
         outputs += [tape.node(torch.as_tensor(s.log_prob)) for s in sites] + [tape.node(scale_of(s)) for s in sites]
-        own = torch.get_default_dtype()
+        own = guide.model.dtype
         graph = cut(tape, list(tape.inputs.values()), outputs, retype=None if dtype == own else (own, dtype))
         used = {id(p) for n in graph.nodes for p in n.parents} | {id(n) for n in graph.outputs}
         names = [n for n, node in zip(tape.inputs, graph.inputs, strict=True) if id(node) in used]

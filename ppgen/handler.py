@@ -57,6 +57,7 @@ class Evaluation(EnumMessenger):
         self.sites: dict[str, Site] = {}
         self.plates: dict[str, Plate] = {}
         self.enumerated: dict[int, str] = {}  # Pyro's id of an enumeration dimension -> its site
+        self.single: set[str] = set()  # enumerated sites of one value: dimensions of size 1 are theirs all the same
         self.foreign: dict[int, tuple[Tensor, Tensor]] = {}  # id of somebody else's Parameter -> it and the run's own
         self._transforms: dict[str, Any] = {}  # of constraints, by parameter
 
@@ -160,10 +161,13 @@ class Evaluation(EnumMessenger):
         ids = infer.get("_dim_to_id", {})
         if self.enumerate_dim is not None and "_enumerate_dim" in infer:
             self.enumerated[ids[infer["_enumerate_dim"]]] = name
+            if log_prob.shape[infer["_enumerate_dim"]] == 1:
+                self.single.add(name)
         for d in range(-getattr(log_prob, "ndim", 0), 0):
             wide = log_prob.shape[d] > 1
             if self.enumerate_dim is not None and d <= self.enumerate_dim:
-                names.append(self.enumerated.get(ids.get(d, -1)) if wide else None)
+                site = self.enumerated.get(ids.get(d, -1))
+                names.append(site if wide or site in self.single else None)
             else:
                 names.append(plates.get(d, f"dim{d}:{log_prob.shape[d]}" if wide else None))
         return tuple(names)

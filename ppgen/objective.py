@@ -6,7 +6,6 @@ The guide's noise is an input of the graph, and so are rows and parameters.
 Sources: Hoffman et al., JMLR 14, 2013; Kingma & Welling, ICLR 2014; Kucukelbir et al., JMLR 18, 2017.
 """
 
-import hashlib
 import itertools
 import math
 import time
@@ -18,16 +17,18 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from .bounds import Graphs, OnPosition, OnSites, Pair, Runs
+from .bounds import EagerModel, OnPosition, OnSites, Pair, RecordedModel, inputs_of
 from .errors import GuideError, RecordingError
 from .guides import FlatGuide, GuideProgram, RecordedGuide
 from .keys import NOISE, ROWS, Key, nth
-from .lowering import Lowering
+from .lowering import Lowering, over_batch
+from .mode import Start, at_mode
 from .program import ARGUMENTS, Program
 from .recording import difference
-from .straightline import Graph
-from .tape import Tape, cut
-from .targets import LogDensity, over_batch
+from .simplify import simplify
+from .straightline import Graph, cut
+from .tape import Tape
+from .targets import LogDensity, digest
 
 __all__ = ["Inputs", "Objective"]
 
@@ -73,7 +74,7 @@ class Objective:
         self.full, self.num_particles = program, num_particles
         self.program = program if batch_size is None else program.minibatch(batch_size)
         self.evaluations = 0
-        self.density = LogDensity(self.program, dtype=dtype, lowering=lowering)
+        self.density = LogDensity(self.program, dtype=dtype or program.dtype, lowering=lowering)
         self.dtype, self.device, self.seconds = self.density.dtype, self.density.device, self.density.seconds
         self.lowering = self.density.lowering
         own = None if isinstance(guide, FlatGuide) else GuideProgram(self.program, guide, key.seed)
@@ -91,14 +92,14 @@ class Objective:
             self.pair: Pair = self._eager(guide, own, start)
             self._prepare()
 
-    def _start(self, key: Key) -> Tensor:
+    def _start(self, key: Key) -> Start:
         """Where a flat guide begins. Its position holds every continuous site, so none may come and go with the rows."""
         if local := [s.name for s in self.program.latent if s.continuous and self.subsampled & set(s.plates)]:
             raise GuideError(
                 f"{', '.join(map(repr, local))} belongs to the rows of a minibatch, other ones at every step; give a guide program that "
                 "finds it from the row's data, or take all rows"
             )
-        return self.density.initial(key, radius=0.1)[0]
+        return Start(*[t.to(self.dtype) for t in at_mode(self.program, key)])
 
     @property
     def subsampled(self) -> set[str]:
@@ -106,16 +107,16 @@ class Objective:
         plate = self.program.data_plate
         return {plate if n == ARGUMENTS else n for n in self.program.rows}  # type: ignore[misc]
 
-    def _recorded(self, guide: Any, own: GuideProgram | None, start: Tensor | None) -> Pair:
+    def _recorded(self, guide: Any, own: GuideProgram | None, start: Start | None) -> Pair:
         begin = time.perf_counter()
         graph = None if own is None else RecordedGuide(own, self.dtype)
-        model = Graphs(self.density, graph.discrete if graph is not None else None)
+        model = RecordedModel(self.density, graph.discrete if graph is not None else None)
         pair = OnPosition(guide, model, start) if own is None else OnSites(own, graph, model)  # type: ignore[arg-type]
         self.seconds["record"] += time.perf_counter() - begin
         return pair
 
-    def _eager(self, guide: Any, own: GuideProgram | None, start: Tensor | None) -> Pair:
-        model = Runs(self.density, own.discrete if own is not None else None)
+    def _eager(self, guide: Any, own: GuideProgram | None, start: Start | None) -> Pair:
+        model = EagerModel(self.density, own.discrete if own is not None else None)
         return OnPosition(guide, model, start) if own is None else OnSites(own, None, model)  # type: ignore[arg-type]
 
     def _prepare(self) -> None:
@@ -130,7 +131,7 @@ class Objective:
 
     def _typed(self, t: Tensor) -> Tensor:
         """In the dtype of the computation, where it was in the program's own."""
-        return t.detach().to(self.dtype) if t.dtype == torch.get_default_dtype() else t.detach()
+        return t.detach().to(self.dtype) if t.dtype == self.program.dtype else t.detach()
 
     # Inputs of one step
 
@@ -227,8 +228,7 @@ class Objective:
 
     @cached_property
     def _data(self) -> dict[str, Tensor]:
-        p = self.program
-        return {n: self._typed(p.leaves[int(n.removeprefix("data:"))]) for n in p.data}
+        return {n: t for n, t in inputs_of(self.density).items() if n.startswith("data:")}
 
     def _compile(self, params: Mapping[str, Tensor], inputs: Inputs, count: int) -> Graph:
         """Loss and gradient of all particles as one graph: vmap over the noise, then autograd over the batched one."""
@@ -257,7 +257,7 @@ class Objective:
             found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
             gradients = [torch.zeros_like(p) if g is None else g for g, p in zip(found, leaves.values(), strict=True)]
             loss = loss.detach()
-        return cut(tape, given, [tape.node(t) for t in (loss, *gradients)], slow=range(len(copies["data"])))
+        return simplify(cut(tape, given, [tape.node(t) for t in (loss, *gradients)], slow=range(len(copies["data"]))))
 
     def _check(self, eager: Pair, key: Key) -> None:
         """The graph at other parameters, rows and noise, against Pyro itself run there with that noise."""
@@ -272,7 +272,7 @@ class Objective:
         begin = time.perf_counter()
         expected, slope = self._run(eager, moved, inputs, count)
         self._restore()
-        double = self.dtype == torch.get_default_dtype() == torch.float64
+        double = self.dtype == self.program.dtype == torch.float64
         tolerance, gradient_tolerance = (1e-9, 1e-6) if double else (1e-4, 1e-3)
         if (gap := difference(loss, expected)) > tolerance:
             raise RecordingError(f"the recorded objective disagrees with the program by {gap:.2g} (relative)")
@@ -336,14 +336,9 @@ class Objective:
     @property
     def fingerprint(self) -> str:
         """Of the graph with its constants, the data and the parameters at the start."""
-        digest = hashlib.sha256(self.density.fingerprint.encode())
-        tensors = [*self._data.values(), *self.params.values()]
-        for graph, _ in self._compiled.values():
-            digest.update(graph.text().encode())
-            tensors += graph.constants()
-        for t in tensors:
-            digest.update(t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        graphs = [graph for graph, _ in self._compiled.values()]
+        text = "\n".join([self.density.fingerprint, *[g.text() for g in graphs]])
+        return digest(text, [*self._data.values(), *self.params.values(), *[t for g in graphs for t in g.constants()]])
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import CheckpointError, CostError, EngineError, PpgenError, ProgramError
+from .discovery import closest
+from .errors import CheckpointError, CostError, EngineError, NameNotFoundError, PpgenError, ProgramError
 from .folder import VERSION, checked, read_json, read_tensors, write_json, write_tensors
 from .program import Program
 from .targets import LogDensity, PointwiseLogLikelihood
@@ -287,7 +288,10 @@ def _numpy(values: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def require_memory(program: Program, chains: int, draws: int, keep: Sequence[str] | None) -> None:
-    """Raise CostError, with the figure, where the draws of the sites to keep would not fit."""
+    """Raise CostError, with the figure, where the draws of the sites to keep would not fit; NameNotFoundError for a site that is not there."""
+    known = [s.name for s in program.sites.values() if s.kind in ("latent", "deterministic")]
+    if unknown := sorted(set(keep or ()) - set(known)):
+        raise NameNotFoundError(f"keep names {', '.join(unknown)}, which the program {program.name!r} has not{closest(unknown[0], known)}")
     sizes = {s.name: math.prod(s.shape) * 8 * chains * draws for s in program.latent if keep is None or s.name in keep}
     total = sum(sizes.values())
     if total > LARGEST:

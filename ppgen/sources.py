@@ -108,7 +108,7 @@ class FromValues(Evaluation):
 
 
 class FromGuide(Evaluation):
-    """A guide's latent values: drawn by its own reparameterised samplers."""
+    """A guide's latent values: drawn by its own reparameterised samplers. None is marked, as no reading cuts at them."""
 
     def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
         name, fn = msg["name"], msg["fn"]
@@ -120,4 +120,4 @@ class FromGuide(Evaluation):
                 "parameters; use a distribution with rsample"
             )
         raw = fn.rsample()
-        return self.mark(raw, name), Latent(torch.Size(), raw, None, None, None)
+        return raw, Latent(torch.Size(), raw, None, None, None)

@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -265,10 +265,7 @@ class LogDensity:
     def fingerprint(self) -> str:
         """Of the graph with its constants, the data and the parameters: another one is another run."""
         text, tensors = self.reading.identity()
-        digest = hashlib.sha256(f"{self.dtype}\n{text}".encode())
-        for t in tensors:
-            digest.update(t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return digest(f"{self.dtype}\n{text}", tensors)
 
 
 def _with_data(program: Program, data: Mapping[str, Tensor]) -> Program:
@@ -287,3 +284,12 @@ def _with_data(program: Program, data: Mapping[str, Tensor]) -> Program:
     bound: Any = inspect.signature(call).bind(*program.args, **program.kwargs)
     bound.arguments.update(data)
     return program.bind(*bound.args, **bound.kwargs)
+
+
+def digest(text: str, tensors: Iterable[Tensor]) -> str:
+    """Of a text and of tensors to the bit."""
+    out = hashlib.sha256(text.encode())
+    for t in tensors:
+        plain = t.detach().cpu().clone(memory_format=torch.contiguous_format)
+        out.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return out.hexdigest()

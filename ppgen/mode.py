@@ -1,0 +1,69 @@
+"""The mode of a density, and how far each coordinate reaches from it: where a guide over the flat position begins, and in what
+units it moves.
+
+A position is unconstrained but has the data's units: a mean of 40 with an sd of 0.01 is as usual as one of 0 with an sd of 1.
+An optimiser whose steps have a fixed length would never arrive at the first.
+
+Source: Laplace's approximation; L-BFGS: Liu & Nocedal, Mathematical Programming 45, 1989.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .keys import Key
+from .program import Program
+from .targets import LogDensity
+
+__all__ = ["Start", "at_mode"]
+
+STEPS = 500  # of L-BFGS
+DIFFERENCE = 1e-4  # of second derivatives from gradients
+WIDEST = 500  # coordinates whose second derivatives are looked at
+FAR = 1e100  # stands for a density of zero, which a line search cannot use
+
+
+class Start(NamedTuple):
+    """Of the flat position: where to begin (dim,), and the length of a unit along each coordinate (dim,)."""
+
+    centre: Tensor
+    unit: Tensor
+
+
+def at_mode(program: Program, key: Key) -> Start:
+    """A local mode with the sds of the normal that has its curvature, each given the other coordinates; or, where the density
+    has no mode within reach, a random point of finite density with units of 1. Raises StartError."""
+    density = LogDensity(program)
+    begin = density.initial(key, radius=0.1)[0]
+    centre = _climbed(density, begin)
+    curvature = _curvature(density, centre)
+    if curvature is None or not bool((curvature > 0).all()):
+        return Start(begin, torch.ones_like(begin))
+    return Start(centre, curvature.rsqrt())
+
+
+def _climbed(density: LogDensity, begin: Tensor) -> Tensor:
+    from scipy.optimize import minimize
+
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = density.value_and_grad(torch.from_numpy(x).to(begin)[None])
+        if not (value.isfinite().all() and gradient.isfinite().all()):
+            return FAR, np.zeros_like(x)
+        return -float(value), -gradient[0].double().cpu().numpy()
+
+    if not len(begin):
+        return begin
+    found = minimize(loss, begin.double().cpu().numpy(), jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "maxcor": 20})
+    return torch.from_numpy(found.x).to(begin)
+
+
+def _curvature(density: LogDensity, at: Tensor) -> Tensor | None:
+    """Minus the second derivative along each coordinate, (dim,); None where there are too many or one is not finite."""
+    if len(at) > WIDEST:
+        return None
+    moves = DIFFERENCE * torch.eye(len(at)).to(at)
+    up, down = (density.value_and_grad(at + sign * moves)[1].diagonal() for sign in (1, -1))
+    curvature = (down - up) / (2 * DIFFERENCE)
+    return curvature if bool(curvature.isfinite().all()) else None
