@@ -1,0 +1,174 @@
+"""Importance sampling: draws from a proposal, weighted by what the model thinks of them.
+
+    z ~ q,   w = p(x, z) / q(z),   E[f] ~ sum w f / sum w,   log p(x) ~ log mean w
+
+Discrete sites are summed out in the weight and drawn back after. The error of a mean is about its sd / sqrt(importance ESS);
+where k-hat, the shape of the weights' tail, is above 0.7 no number of draws helps. Cost: one density a proposal.
+Sources: Kahn & Marshall, J. Operations Research Society of America 1(5), 1953; Pareto smoothing and k-hat: Vehtari, Simpson,
+Gelman, Yao & Gabry, JMLR 25(72), 2024; systematic resampling: Kitagawa, JCGS 5(1), 1996.
+"""
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..bounds import inputs_of, model_of
+from ..diagnostics import smooth
+from ..engine import Engine, provenance, require_positive
+from ..errors import DataError, EngineError, NameNotFoundError, PpgenWarning, ProgramError, ZeroProbabilityError
+from ..guides import FlatGuide
+from ..keys import Key
+from ..lowering import over_batch
+from ..objective import Objective
+from ..posterior import Posterior, require_memory
+from ..program import Program
+from ..simulation import prior_draws
+from ..targets import LogDensity
+
+__all__ = ["ImportanceSampling"]
+
+UNIFORM, SHUFFLE = 0, 1  # streams of the key
+TRUSTED = 0.7  # k-hat above it: Vehtari et al. (2024)
+CHUNK = 2**25  # elements of the largest factor that one batch of proposals may hold
+
+
+class Proposals(NamedTuple):
+    """values of the continuous latent sites, (n, *shape) each, and log weights (n,), nats."""
+
+    values: dict[str, Tensor]
+    log_weights: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportanceSampling(Engine):
+    """One step: proposals, their weights, and draws of equal weight from among them.
+
+    proposal        prior; guide, the family's own with its parameters as they are; a guide program or FlatGuide of yours; or a
+                    posterior of SVI, whose draws are then the proposals (num_proposals has no say)
+    num_proposals   draws of the proposal, whose log weights the posterior keeps
+    num_samples     draws of equal weight, by systematic resampling with Pareto-smoothed weights: one chain in random order,
+                    in which a proposal of large weight comes more than once
+
+    Warns where k-hat is above 0.7. Errors: ProgramError (a prior that cannot be drawn from), GuideError, EngineError (settings),
+    ZeroProbabilityError (no proposal is possible), DataError (a weight that is nan).
+    """
+
+    proposal: str | Posterior | FlatGuide | Callable = "prior"
+    num_proposals: int = 10_000
+    num_samples: int = 1000
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_proposals", "num_samples")
+        if self.checkpoint is not None:
+            raise EngineError("ImportanceSampling takes one step, so there is nothing to resume; leave checkpoint out")
+        if isinstance(self.proposal, str) and self.proposal not in ("prior", "guide"):
+            raise NameNotFoundError(f"no proposal {self.proposal!r}; there are prior and guide, or give a guide or a posterior of SVI")
+
+    def run(self, program: Callable | Program, *args: Any, **kwargs: Any) -> Posterior:
+        begin = time.perf_counter()
+        program = Program.of(program, *args, **kwargs).copy()
+        if not program.latent:
+            raise EngineError(f"ImportanceSampling has nothing to sample: program {program.name!r} has no latent site")
+        require_memory(program, 1, self.num_samples, self.keep)
+        density = LogDensity(program, dtype=self.dtype or torch.float64, lowering=self.lowering)
+        ready = time.perf_counter()
+        proposals = self._proposals(density)
+        sampled = time.perf_counter()
+        draws = self._resampled(density, proposals)
+        end = time.perf_counter()
+        seconds = {"sample": sampled - ready, "collect": end - sampled, "total": end - begin}
+        posterior = Posterior(
+            draws=draws if self.keep is None else {n: draws[n] for n in self.keep},
+            program=program,
+            params={n: p.detach() for n, p in program.params.items()},
+            log_weights=proposals.log_weights[None],
+            provenance=provenance(self, density, seconds),
+        )
+        if posterior.khat > TRUSTED:  # type: ignore[operator]
+            warnings.warn(
+                f"k-hat is {posterior.khat:.2f}, above {TRUSTED}: few proposals carry all the weight, and the draws cannot be trusted; "
+                "take a proposal nearer to the posterior (a guide learned by SVI)",
+                PpgenWarning,
+                stacklevel=2,
+            )
+        return posterior
+
+    # Proposals
+
+    def _proposals(self, density: LogDensity) -> Proposals:
+        if isinstance(self.proposal, Posterior):
+            return _of_posterior(self.proposal, density)
+        if self.proposal == "prior":
+            drawn = prior_draws(density.program, self.num_proposals, seed=self.seed)
+            values = {s.name: drawn[s.name][0].to(density.device, density.dtype) for s in density.sites}
+            return Proposals(values, _mapped(density, values, "likelihood"))
+        guide = None if self.proposal == "guide" else self.proposal
+        key = Key(self.seed, device=density.device)
+        objective = Objective(density.program, guide, key=key, dtype=density.dtype, lowering=self.lowering)
+        position, log_weights = objective.draws(objective.params, key.at(1), self.num_proposals)
+        if log_weights is None:
+            raise EngineError("this guide is a point or sees only some rows, so its draws have no weights; give another proposal")
+        return Proposals(density.constrain(position), log_weights)
+
+    # Draws of equal weight
+
+    def _resampled(self, density: LogDensity, proposals: Proposals) -> dict[str, Tensor]:
+        key = Key(self.seed, device=density.device)
+        chosen = self._chosen(proposals.log_weights, key)
+        values = {n: v[chosen][None] for n, v in proposals.values.items()}
+        draws = density.latents(density.unconstrain(values), key)
+        return {n: values.get(n, v) for n, v in draws.items()}  # as they were drawn: the way back may round
+
+    def _chosen(self, log_weights: Tensor, key: Key) -> Tensor:
+        """(num_samples,) indices of proposals, in random order, each as often as its smoothed weight says, to within 1."""
+        smoothed = torch.as_tensor(smooth(_usable(log_weights).cpu().numpy())[0]).to(log_weights.device)
+        edges = smoothed.exp().cumsum(0)
+        count = self.num_samples
+        at = (torch.arange(count, device=edges.device) + key.uniform(UNIFORM, (1, 1))[0]) / count * edges[-1]
+        chosen = torch.searchsorted(edges, at, right=True).clamp(max=len(edges) - 1)
+        return chosen[key.permutation(SHUFFLE, count)]
+
+
+def _usable(log_weights: Tensor) -> Tensor:
+    logs = log_weights.detach().double()
+    if (wrong := ~(logs < torch.inf)).any():
+        at = int(wrong.nonzero()[0])
+        raise DataError(f"{int(wrong.sum())} of {len(logs)} proposals have a log weight that is no number below infinity, the first is {at}")
+    if (logs == -torch.inf).all():
+        raise ZeroProbabilityError(f"none of {len(logs)} proposals is possible under the program: all weights are 0")
+    return logs
+
+
+def _of_posterior(posterior: Posterior, density: LogDensity) -> Proposals:
+    """Draws of a posterior; where its program is another one, or has other data, its weights are corrected for that."""
+    sites = [s.name for s in density.sites]
+    if missing := [n for n in sites if n not in posterior.draws]:
+        raise ProgramError(f"the posterior has no draws of {', '.join(map(repr, missing))}, which the program samples")
+    count = math.prod(posterior.draws[sites[0]].shape[:2]) if sites else 0
+    if posterior.log_weights is None or posterior.log_weights.numel() != count:
+        raise EngineError("a posterior whose draws have log weights is needed as proposal: one of SVI, with a guide that has a spread")
+    values = {n: posterior.draws[n].flatten(0, 1).to(density.device, density.dtype) for n in sites}
+    before = LogDensity(posterior.density.program, dtype=density.dtype)
+    correction = _mapped(density, values, "joint") - _mapped(before, values, "joint")
+    return Proposals(values, posterior.log_weights.reshape(-1).to(correction) + correction)
+
+
+def _mapped(density: LogDensity, values: Mapping[str, Tensor], which: str) -> Tensor:
+    """The log joint, or the log likelihood, at each of n values (n, *shape): (n,), nats."""
+    model, inputs = model_of(density), inputs_of(density)
+    read = getattr(model, which)
+    names, given = list(values), list(values.values())
+    count = len(given[0])
+    if density.recording is None:
+        return torch.stack([read(dict(zip(names, at, strict=True)), inputs) for at in zip(*given, strict=True)])
+    widest = max(math.prod(getattr(s.log_prob, "shape", ())) for s in density.recording.sites.values())
+    size = max(1, CHUNK // max(1, widest))
+    one = lambda *at: (read(dict(zip(names, at, strict=True)), inputs),)  # noqa: E731
+    parts = [[v[i : i + size] for v in given] for i in range(0, count, size)]
+    return torch.cat([over_batch(one, part, len(part[0]))[0] for part in parts])
