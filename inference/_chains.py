@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -18,13 +18,14 @@ from ..targets import LogDensity
 
 __all__ = ["ChainEngine", "select"]
 
-Tensors = TypeVar("Tensors", bound=NamedTuple)
+Tensors = TypeVar("Tensors", bound=tuple[Tensor, ...])
 
 
 def select(mask: Tensor, yes: Tensors, no: Tensors) -> Tensors:
     """Chain by chain, one of two named tuples of tensors (chains, ...); mask (chains,)."""
     column = mask[:, None]
-    return type(yes)(*[torch.where(mask if a.dim() == 1 else column, a, b) for a, b in zip(yes, no, strict=True)])
+    fields = [torch.where(mask if a.dim() == 1 else column, a, b) for a, b in zip(yes, no, strict=True)]
+    return cast("Any", type(yes))._make(fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class ChainEngine(SteppingEngine):
 
     def __post_init__(self) -> None:
         require_positive(self, "num_samples", "num_chains", "thinning")
-        if not (isinstance(self.num_warmup, int) and self.num_warmup >= 0):
+        if self.num_warmup < 0:
             raise EngineError(f"{type(self).__name__}: num_warmup must be a whole number of at least 0, got {self.num_warmup!r}")
 
     @property
@@ -69,7 +70,7 @@ class ChainEngine(SteppingEngine):
     def collect(self, state: Any) -> dict[str, Tensor]:
         return {"position": state.position}
 
-    def run(self, program: Callable | Program, *args: Any, **kwargs: Any) -> Posterior:
+    def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
         begin = time.perf_counter()
         program = Program.of(program, *args, **kwargs)
         if not program.latent:

@@ -76,13 +76,13 @@ class DualAveraging(NamedTuple):
     target: Tensor
     error: Tensor
     average: Tensor
-    count: Tensor
+    draws: Tensor
 
 
 class Moments(NamedTuple):
-    """Of the positions in the window so far: count (chains,), mean (chains, dim), sum of squared or of crossed deviations."""
+    """Of the positions in the window so far: how many (chains,), mean (chains, dim), sum of squared or of crossed deviations."""
 
-    count: Tensor
+    draws: Tensor
     mean: Tensor
     squares: Tensor
 
@@ -176,7 +176,7 @@ class HamiltonianEngine(ChainEngine):
 
     def _averaged(self, before: DualAveraging, acceptance_rate: Tensor) -> DualAveraging:
         """Nesterov's dual averaging with gamma = 0.05, t0 = 10, kappa = 0.75."""
-        count = before.count + 1
+        count = before.draws + 1
         eta = 1 / (count + 10)
         error = (1 - eta) * before.error + eta * (self.target_accept_prob - acceptance_rate)
         log_step = before.target - count.sqrt() / 0.05 * error
@@ -188,7 +188,7 @@ class HamiltonianEngine(ChainEngine):
         if self.pooled:
             moments = _pool(moments)
         dense = self.metric == "dense"
-        n = moments.count.reshape(-1, *[1] * (moments.squares.dim() - 1))
+        n = moments.draws.reshape(-1, *[1] * (moments.squares.dim() - 1))
         unit = torch.eye(moments.mean.shape[-1]).to(moments.mean) if dense else 1.0
         return (n / (n + self.SHRINKAGE)) * moments.squares / (n - 1) + 1e-3 * self.SHRINKAGE / (n + self.SHRINKAGE) * unit
 
@@ -238,12 +238,12 @@ def _begin(step_size: Tensor) -> DualAveraging:
 
 
 def _current(averaging: DualAveraging) -> Tensor:
-    return (averaging.target - averaging.count.sqrt() / 0.05 * averaging.error).exp()
+    return (averaging.target - averaging.draws.sqrt() / 0.05 * averaging.error).exp()
 
 
 def _with(moments: Moments, position: Tensor) -> Moments:
     """One draw more (Welford)."""
-    count = moments.count + 1
+    count = moments.draws + 1
     gap = position - moments.mean
     mean = moments.mean + gap / count[:, None]
     rest = position - mean
@@ -253,9 +253,9 @@ def _with(moments: Moments, position: Tensor) -> Moments:
 
 def _pool(moments: Moments) -> Moments:
     """Of all chains together, the same for each (Chan, Golub & LeVeque, 1979)."""
-    n = moments.count[:, None]
+    n = moments.draws[:, None]
     mean = (n * moments.mean).sum(0) / n.sum()
     gap = moments.mean - mean
     between = gap[..., :, None] * gap[..., None, :] if moments.squares.dim() == 3 else gap * gap
     squares = (moments.squares + n.reshape(-1, *[1] * (between.dim() - 1)) * between).sum(0)
-    return Moments(moments.count.sum().expand_as(moments.count), mean.expand_as(moments.mean), squares.expand_as(moments.squares))
+    return Moments(moments.draws.sum().expand_as(moments.draws), mean.expand_as(moments.mean), squares.expand_as(moments.squares))

@@ -19,7 +19,7 @@ from ..engine import require_positive
 from ..keys import Key
 from ..targets import LogDensity
 from ._chains import select
-from ._hamiltonian import DIVERGENCE, HamiltonianEngine, Metric, Phase, State, Tuning, energy_change, leapfrog, phase
+from ._hamiltonian import DIVERGENCE, HamiltonianEngine, Metric, Phase, State, Tuning, energy_change, leapfrog
 
 __all__ = ["NUTS", "Info"]
 

@@ -28,7 +28,6 @@ _EXPORTS = {
     "predict": "tasks",
     "sample": "tasks",
     "score": "tasks",
-    "simulate": "simulation",
 }
 _MODULES = ("datasets", "errors", "inference", "models")
 
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from .family import Family
     from .posterior import Posterior
     from .program import Program
-    from .simulation import simulate
     from .targets import LogDensity
     from .tasks import Score, infer, learn, predict, sample, score
 

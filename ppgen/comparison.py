@@ -11,7 +11,6 @@ Gelman, Yao & Gabry, JMLR 25(72), 2024 (k-hat); Yao, Vehtari, Simpson & Gelman, 
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +24,8 @@ from .tables import left_out, terminal_engines, terminal_sites
 from .verdict import Finding, judge
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from rich.console import Console, ConsoleOptions, RenderResult
 
@@ -323,9 +324,10 @@ def _table(
     import pandas as pd
 
     tables = []
+    once: Any = engines.to_dict("index")
     for name, summary in summaries.items():
         table = summary.copy()
-        table["khat"] = engines.loc[name, "khat"]
+        table["khat"] = once[name]["khat"]
         table[["mean_shift", "sd_ratio", "w1", "w1_sd"]] = math.nan
         if reference is not None and reference != name:
             against = summaries[reference]
@@ -333,8 +335,8 @@ def _table(
             table["sd_ratio"] = table["sd"] / against["sd"]
             table["w1"] = _distances(parts[name], parts[reference], labels)
             table["w1_sd"] = table["w1"] / against["sd"]
-        table["seconds"] = engines.loc[name, "seconds"]
-        table["gradients_per_second"] = engines.loc[name, "gradients_per_second"]
+        table["seconds"] = once[name]["seconds"]
+        table["gradients_per_second"] = once[name]["gradients_per_second"]
         tables.append(table)
     together = pd.concat(tables, keys=list(summaries), names=["engine"]).reorder_levels(["site", "component", "engine"])
     return together.loc[[(*key, name) for key in tables[0].index for name in summaries]]

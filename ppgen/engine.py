@@ -31,8 +31,8 @@ from .folder import Checkpoint
 from .keys import Key
 from .lowering import Lowering
 from .posterior import Posterior
-from .progress import progress_bar
 from .program import Program
+from .progress import progress_bar
 
 __all__ = ["Block", "Engine", "Nothing", "Run", "SteppingEngine", "Target", "drive", "provenance", "require_positive"]
 
@@ -96,7 +96,7 @@ class Engine(ABC):
     FREE: ClassVar[frozenset[str]] = frozenset({"progress", "checkpoint", "keep"})
 
     @abstractmethod
-    def run(self, program: Callable | Program, *args: Any, **kwargs: Any) -> Posterior:
+    def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
         """The posterior of a program given its arguments, which stay the user's own."""
 
     @property
@@ -113,12 +113,12 @@ class Engine(ABC):
 class SteppingEngine(Engine):
     """An engine that goes step by step. State, Tuning and Info are its own named tuples.
 
-        init(target, key)                         -> State, Tuning
-        step(target, state, tuning, key)          -> State, Info    one draw, batched over chains; the key says which it is
-        adapt(target, state, info, tuning, key)   -> Tuning         during warm-up only
-        collect(state)                            -> raw tensors (chains, ...) of one draw
-        done(state, info)                         -> True where the engine stops by itself
-        block(target, stop)                       -> one call that does what the loop over `step` and `adapt` does, or None
+    init(target, key)                         -> State, Tuning
+    step(target, state, tuning, key)          -> State, Info    one draw, batched over chains; the key says which it is
+    adapt(target, state, info, tuning, key)   -> Tuning         during warm-up only
+    collect(state)                            -> raw tensors (chains, ...) of one draw
+    done(state, info)                         -> True where the engine stops by itself
+    block(target, stop)                       -> one call that does what the loop over `step` and `adapt` does, or None
     """
 
     @property
@@ -247,20 +247,23 @@ class _Driver:
             self._resume(checkpoint)
             advance = engine.block(self.target, stop) or loop(engine, stop)
             budget, saved = 1, time.perf_counter()
-            while self.at < engine.total and not self.finished and not stop:
+            while self._going(stop):
                 begin = time.perf_counter()
                 with self._timed("sample"):
                     block = self._advance(advance, budget)
                 report(self.at, engine.total, engine.note(block.stats))
                 took = time.perf_counter() - begin
                 budget = max(1, min(GROWTH * budget, int(block.made * BLOCK / max(took, 1e-9))))
-                last = self.at >= engine.total or self.finished or bool(stop)
+                last = not self._going(stop)
                 if checkpoint is not None and (last or time.perf_counter() - saved >= SAVE_EVERY):
                     self._save(checkpoint)
                     saved = time.perf_counter()
             interrupted = bool(stop) and self.at < engine.total
         everything = _join(self.kept + self.pending)
         return Run(*_parts(everything), self.state, self.tuning, self.at, interrupted, self.seconds)
+
+    def _going(self, stop: Interrupt) -> bool:
+        return self.at < self.engine.total and not self.finished and not stop
 
     def _advance(self, advance: Advance, budget: int) -> Block:
         """One block; it never straddles the end of warm-up."""

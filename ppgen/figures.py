@@ -68,8 +68,8 @@ def marginal_drawing(comparison: "Comparison", site: str, component: str, index:
         axes[0].locator_params(axis="x", nbins=5)
         if chains:
             _trace(axes[1], {name: draws[name] for name in chains}, comparison, (low - margin, high + margin))
-    rows = comparison.by_component[site, component]
-    alt = "; ".join(f"{name}: mean {rows.loc[name, 'mean']:.4g}, sd {rows.loc[name, 'sd']:.3g}" for name in draws)
+    rows = comparison.by_component[site, component].to_dict("index")
+    alt = "; ".join(f"{name}: mean {rows[name]['mean']:.4g}, sd {rows[name]['sd']:.3g}" for name in draws)
     return Drawing(f"{site}[{component}]" if component else site, f"Density and trace. {alt}", canvas.svg)
 
 

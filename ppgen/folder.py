@@ -109,9 +109,9 @@ def _durable(path: Path, write: Callable[[Path], Any]) -> None:
     """Write a neighbour, then rename it into place."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     write(temporary)
-    with open(temporary, "rb") as file:
+    with temporary.open("rb") as file:
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def checked(manifest: Any, kind: str, path: Path) -> dict[str, Any]:
@@ -171,7 +171,8 @@ class Checkpoint:
         differing = [k for k, v in self.fingerprint.items() if manifest["fingerprint"].get(k) != v]
         if differing:
             raise CheckpointError(
-                f"checkpoint {self.path} is of another run: {', '.join(differing)} differ; name an empty folder, or run with what it was made with"
+                f"checkpoint {self.path} is of another run: {', '.join(differing)} differ; name an empty folder, or run with what it "
+                "was made with"
             )
         state, tuning = decode(manifest["state"], read_tensors(self.path / manifest["tensors"]), like)
         self.names = manifest["chunks"]

@@ -49,7 +49,7 @@ class Posterior:
     losses: Tensor | None = None
     stats: dict[str, Tensor] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
-    coords: dict[str, Sequence] = field(default_factory=dict)
+    coords: dict[str, Sequence[Any]] = field(default_factory=dict)
     dims: dict[str, Sequence[str]] = field(default_factory=dict)
     resume: Callable[[int], "Posterior"] | None = field(default=None, repr=False)  # what `continue_` calls
 
@@ -241,7 +241,7 @@ class Posterior:
         return folder
 
     @classmethod
-    def load(cls, path: str | Path, program: Program | Callable | None = None) -> "Posterior":
+    def load(cls, path: str | Path, program: Program | Callable[..., Any] | None = None) -> "Posterior":
         """What `save` wrote. `program` (with its arguments: Program(fn, *args)) is needed for `predict` and `log_likelihood`.
 
         Raises CheckpointError where the folder holds no posterior or is damaged, ProgramError where sites differ.
@@ -288,7 +288,8 @@ def _numpy(values: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def require_memory(program: Program, chains: int, draws: int, keep: Sequence[str] | None) -> None:
-    """Raise CostError, with the figure, where the draws of the sites to keep would not fit; NameNotFoundError for a site that is not there."""
+    """Raise CostError, with the figure, where the draws of the sites to keep would not fit; NameNotFoundError for a site to
+    keep that is not there."""
     known = [s.name for s in program.sites.values() if s.kind in ("latent", "deterministic")]
     if unknown := sorted(set(keep or ()) - set(known)):
         raise NameNotFoundError(f"keep names {', '.join(unknown)}, which the program {program.name!r} has not{closest(unknown[0], known)}")

@@ -192,7 +192,7 @@ def _interval(comparison: "Comparison", rows: "pd.DataFrame", engine: str) -> st
     low, high = float(rows["5%"].min()), float(rows["95%"].max())
     if not high > low:
         return ""
-    row = rows.loc[engine]
+    row: Any = rows.loc[engine]
     left, at, right = (2 + 140 * (float(row[k]) - low) / (high - low) for k in ("5%", "mean", "95%"))
     paint = _paint(comparison, engine)
     return (

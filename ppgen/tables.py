@@ -54,7 +54,7 @@ def _shown(comparison: "Comparison") -> list[tuple[str, str]]:
     table = comparison.table
     telling = table["w1_sd"].fillna(table["rhat"]).fillna(0.0).groupby(level=["site", "component"], sort=False).max()
     ranks = telling.groupby(level="site", sort=False).rank(ascending=False, method="first")
-    return [key for key, rank in ranks.items() if rank <= SHOWN]
+    return [(str(site), str(component)) for (site, component), rank in zip(ranks.index, ranks, strict=True) if rank <= SHOWN]
 
 
 def left_out(comparison: "Comparison") -> list[str]:

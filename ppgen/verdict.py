@@ -51,7 +51,7 @@ class Finding:
 
 def judge(table: "pd.DataFrame", engines: "pd.DataFrame", reference: str | None) -> tuple[Finding, ...]:
     """The findings on a comparison's tables: the reference first, then each other engine with its sites."""
-    own = {str(name): _alone(str(name), engines.loc[name], table) for name in engines.index}
+    own = {str(name): _alone(str(name), row, table) for name, row in engines.iterrows()}
     if reference is None:
         return tuple(own.values())
     findings = [own.pop(reference)]
@@ -66,7 +66,7 @@ def judge(table: "pd.DataFrame", engines: "pd.DataFrame", reference: str | None)
 
 
 def _alone(name: str, row: "pd.Series", table: "pd.DataFrame") -> Finding:
-    mine = table.xs(name, level="engine")
+    mine: Any = table.xs(name, level="engine")
     if row["is_mcmc"]:
         return _chains(name, row, mine)
     if (mine["sd"].fillna(0.0) == 0.0).all():
@@ -131,7 +131,8 @@ def _overall(own: Finding, sites: list[Finding], reference: str) -> Finding:
 
 def _sites(name: str, reference: str, table: "pd.DataFrame", engines: "pd.DataFrame") -> list[Finding]:
     mine, other = table.xs(name, level="engine"), table.xs(reference, level="engine")
-    worth = [1 / t["ess"].fillna(engines.loc[n, "draws"]).clip(lower=1.0) for n, t in ((name, mine), (reference, other))]
+    draws = engines["draws"].to_dict()
+    worth = [1 / t["ess"].fillna(draws[n]).clip(lower=1.0) for n, t in ((name, mine), (reference, other))]
     mine = mine.assign(error=np.sqrt(worth[0] + worth[1]))  # standard error of a shift, in sds
     return [_site(name, str(site), rows, reference) for site, rows in mine.groupby(level="site", sort=False)]
 

@@ -77,7 +77,12 @@ def metric(count: int, dense: bool) -> Metric:
 @pytest.mark.parametrize("step_size", [0.1, 0.7, 1.4])
 @pytest.mark.parametrize(
     ("engine", "dense"),
-    [(NUTS(max_tree_depth=6), False), (NUTS(max_tree_depth=3), True), (HMC(trajectory_length=5.0), False), (HMC(trajectory_length=2.0), True)],
+    [
+        (NUTS(max_tree_depth=6), False),
+        (NUTS(max_tree_depth=3), True),
+        (HMC(trajectory_length=5.0), False),
+        (HMC(trajectory_length=2.0), True),
+    ],
     ids=["nuts deep", "nuts shallow dense", "hmc long", "hmc short dense"],
 )
 def test_the_density_is_invariant(engine: HamiltonianEngine, dense: bool, step_size: float) -> None:
@@ -158,7 +163,7 @@ def test_moments_of_a_window(dense: bool) -> None:
         for got, rows in ((so_far, draws[:, chain]), (pooled, draws.reshape(-1, 3))):
             covariance = torch.cov(rows.T)
             expected = covariance if dense else covariance.diagonal()
-            assert torch.allclose(got.squares[chain] / (got.count[chain] - 1), expected, rtol=1e-5, atol=1e-9)
+            assert torch.allclose(got.squares[chain] / (got.draws[chain] - 1), expected, rtol=1e-5, atol=1e-9)
             assert torch.allclose(got.mean[chain], rows.mean(0))
 
 
@@ -172,5 +177,6 @@ def test_the_first_step_size_is_neither_hopeless_nor_timid() -> None:
 
         position = scale * torch.ones(8, 5, dtype=torch.float64)
         state = State(position, *Normal().value_and_grad(position))
-        step = crossing(Normal(), state, torch.ones(8, dtype=torch.float64), Metric.of(torch.ones_like(position)), Key(0, 0, tuple(range(8))), 0)
+        unit, one = Metric.of(torch.ones_like(position)), torch.ones(8, dtype=torch.float64)
+        step = crossing(Normal(), state, one, unit, Key(0, 0, tuple(range(8))), 0)
         assert ((step / scale > 0.1) & (step / scale < 4)).all()

@@ -156,7 +156,7 @@ def test_a_block_of_the_engines_own_replaces_the_loop() -> None:
     assert torch.equal(drive(InBlocks(), Walk()).draws["position"][0], torch.arange(10.0, 50.0, dtype=torch.float64))
 
 
-class Killed(Exception):
+class KillingError(Exception):
     pass
 
 
@@ -169,11 +169,11 @@ def test_a_run_cut_short_resumes_to_the_bit(tmp_path: Path, monkeypatch: pytest.
 
     def dying(self, target, state, tuning, key):
         if key.draw == at:
-            raise Killed
+            raise KillingError
         return step(self, target, state, tuning, key)
 
     monkeypatch.setattr(Walker, "step", dying)
-    with pytest.raises(Killed):
+    with pytest.raises(KillingError):
         drive(Walker(checkpoint=tmp_path), Walk())
     monkeypatch.setattr(Walker, "step", step)
     assert equal(drive(Walker(checkpoint=tmp_path), Walk()), whole)

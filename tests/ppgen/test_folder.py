@@ -123,7 +123,10 @@ def test_a_kill_before_the_manifest_leaves_the_one_before(tmp_path: Path, monkey
 def test_another_run_is_refused_and_what_differs_is_named(tmp_path: Path) -> None:
     with Checkpoint(tmp_path, PRINT) as checkpoint:
         checkpoint.save(state(), (), 1, False, {})
-    with Checkpoint(tmp_path, {**PRINT, "setting seed": "three"}) as checkpoint, pytest.raises(CheckpointError, match="setting seed differ"):
+    with (
+        Checkpoint(tmp_path, {**PRINT, "setting seed": "three"}) as checkpoint,
+        pytest.raises(CheckpointError, match="seed differ"),
+    ):
         checkpoint.load((state(), ()))
 
 
