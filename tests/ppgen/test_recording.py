@@ -4,6 +4,8 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 from torch import Tensor
@@ -209,3 +211,26 @@ def test_other_rows_enter_the_graph(name: str) -> None:
     for q in points(program.dim, seed=23, count=2):
         want = log_joint(case.fn, case.args, case.kwargs, q, program.sites, rows)
         torch.testing.assert_close(value_with(density, q, program, rows), want, rtol=1e-9, atol=1e-9)
+
+
+def test_missing_labels_are_summed_out_and_observed_ones_counted_once() -> None:
+    """obs_mask makes a label for every row; at observed rows it must not add a log 2 each."""
+    mask = torch.tensor([True, False, True, False])
+    label, x = torch.tensor([1.0, 0.0, 0.0, 1.0]), torch.tensor([3.0, 1.5, -2.0, 0.5])
+
+    def model(label: Tensor, x: Tensor) -> None:
+        p = pyro.sample("p", dist.Beta(2.0, 3.0))
+        with pyro.plate("n", len(x)):
+            c = pyro.sample("c", dist.Bernoulli(p), obs=label, obs_mask=mask)
+            pyro.sample("x", dist.Normal(2 * c, 1.5), obs=x)
+
+    density = Density(Program(model, label, x))
+    density.check()
+    q = torch.tensor([0.4])
+    p = q.sigmoid()
+    each = torch.stack(
+        [dist.Bernoulli(p).log_prob(c) + dist.Normal(2 * c, 1.5).log_prob(x) for c in (torch.tensor(0.0), torch.tensor(1.0))]
+    )
+    known = each[label[mask].long(), mask.nonzero()[:, 0]].sum()
+    want = dist.Beta(2.0, 3.0).log_prob(p) + (p * (1 - p)).log() + known + each[:, ~mask].logsumexp(0).sum()
+    torch.testing.assert_close(density.factors(q)[1], want.squeeze())
