@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from .errors import DataError, ProgramError
+from .family import Family
 from .handler import Evaluation, Swap
 from .sites import Plate, Site
 from .sources import FromGuide, FromPosition, FromUniform, FromValues
@@ -111,9 +112,9 @@ class Program:
         return self.fn if isinstance(self.fn, torch.nn.Module) else None
 
     @property
-    def family(self) -> Any:
-        """The callable itself where it is a model/guide pair, else None."""
-        return self.fn if self.module is not None and hasattr(self.fn, "guide") else None
+    def family(self) -> Family | None:
+        """The callable itself where it is a Family, a model/guide pair; else None."""
+        return self.fn if isinstance(self.fn, Family) else None
 
     @property
     def name(self) -> str:

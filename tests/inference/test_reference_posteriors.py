@@ -1,12 +1,21 @@
 """NUTS on posteriors whose moments and quantiles others have computed, from their mathematical statements."""
 
+import itertools
+import json
+import math
 from collections.abc import Iterator
+from pathlib import Path
 
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 
+from ppgen import datasets
+from ppgen.diagnostics import ess_and_rhat
 from ppgen.errors import PpgenWarning
 from ppgen.inference import HMC, NUTS
+from ppgen.models import GaussianMixture
 from ppgen.posterior import Posterior
 from tests.posteriors import PosteriorCase, load
 from tests.tools.acceptance import disagreements, worst_ess
@@ -56,13 +65,49 @@ def test_nuts(name: str) -> None:
 
 
 def test_a_dense_metric_needs_fewer_steps() -> None:
-    """Correlated coefficients: as right, in less than half the gradients for an effective draw."""
-    case = load("sblri-blr")
-    diagonal = NUTS(seed=2, num_warmup=400, num_samples=400).run(case.model, **case.kwargs)
-    dense = run_until_enough(NUTS(seed=2, num_warmup=400, num_samples=800, metric="dense"), case)
-    assert disagreements(case.parameters(dense.draws), case.reference) == []
-    cost = [p.stats["n_steps"].sum() / worst_ess(case.parameters(p.draws)) for p in (diagonal, dense)]
-    assert cost[1] < 0.5 * cost[0]
+    """A normal with correlation 0.99 and sds from 0.1 to 10: as right, for a fifth of the gradients at most."""
+    sds = torch.tensor([0.1, 1.0, 10.0])
+    covariance = (0.99 + 0.01 * torch.eye(3)) * sds * sds[:, None]
+
+    def correlated() -> None:
+        pyro.sample("z", dist.MultivariateNormal(torch.tensor([5.0, -3.0, 40.0]), covariance))
+
+    cost = {}
+    for metric in ("diagonal", "dense"):
+        posterior = NUTS(seed=2, num_warmup=500, num_samples=500, metric=metric).run(correlated)
+        z = posterior.draws["z"]
+        ess = torch.as_tensor(ess_and_rhat(z.numpy())[0])
+        shift = (z.mean((0, 1)) - torch.tensor([5.0, -3.0, 40.0])) / sds
+        assert (ess > 100).all()
+        assert (shift.abs() < 4 / ess.sqrt()).all()
+        assert torch.corrcoef(z.reshape(-1, 3).T)[0, 1] == pytest.approx(0.99, abs=0.005)
+        cost[metric] = float(posterior.stats["n_steps"].sum() / ess.min())
+    assert cost["dense"] < cost["diagonal"] / 5
+
+
+def test_old_faithful_agrees_with_gibbs() -> None:
+    """The family's posterior by another method, another program and another density: tests/tools/gibbs_mixture.py."""
+    x = datasets.load("old-faithful").x
+    mixture = GaussianMixture(num_components=2, like=x)
+    posterior = NUTS(num_warmup=500, num_samples=500, seed=0).run(mixture, x).identified()
+    truth = json.loads((Path(__file__).parent.parent / "reference" / "old_faithful_gibbs.json").read_text())["parameters"]
+    checked = 0
+    for site in ("weights", "loc", "scale", "correlation"):
+        draws = posterior.draws[site].double()
+        for at in itertools.product(*map(range, draws.shape[2:])):
+            name = f"{site}[{','.join(map(str, at))}]"
+            if name not in truth:
+                continue
+            values = draws[(..., *at)]
+            ess, rhat = (float(v[0]) for v in ess_and_rhat(values[..., None].numpy()))
+            expected = truth[name]
+            error = math.hypot(float(values.std()) / math.sqrt(ess), expected["mcse_mean"])
+            assert ess > 400
+            assert rhat < 1.01
+            assert abs(float(values.mean()) - expected["mean"]) < 4 * error, name
+            assert 0.9 < float(values.std()) / expected["sd"] < 1.1, name
+            checked += 1
+    assert checked >= 12
 
 
 @pytest.mark.parametrize("pooled", [False, True])

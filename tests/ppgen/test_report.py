@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ppgen.comparison import Comparison, compare
+from ppgen.family import Family
 from ppgen.figures import contour_levels, predictive
 from ppgen.posterior import Posterior
 from ppgen.program import Program
@@ -183,14 +184,17 @@ def test_a_program_that_is_not_there_leaves_only_the_data_out() -> None:
     assert "Densities and traces" in text
 
 
-class Mixture(torch.nn.Module):
+class Mixture(Family):
     """Two unit squares' worth of data, with the hook that families have for reports."""
 
-    def forward(self, x: Tensor) -> None:
+    def model(self, x: Tensor) -> None:
         loc = pyro.sample("loc", dist.Normal(torch.zeros(2, 2, dtype=torch.float64), 50.0).to_event(2))
         with pyro.plate("data", len(x)):
             at = pyro.sample("at", dist.Categorical(torch.ones(2, dtype=torch.float64)))
             pyro.sample("x", dist.Normal(loc[at], 7.0).to_event(1), obs=x)
+
+    def forward(self, x: Tensor) -> None:
+        self.model(x)
 
     def guide(self, x: Tensor) -> None: ...
 
