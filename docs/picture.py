@@ -1,6 +1,6 @@
 """Makes README's picture, docs/comparison.svg: the data drawing of README's comparison.
 
-    python docs/picture.py
+python docs/picture.py
 """
 
 import re

@@ -9,11 +9,12 @@ from typing import Any, ClassVar, TypeVar, cast
 import torch
 from torch import Tensor
 
-from ..engine import Run, SteppingEngine, drive, provenance, require_positive
+from ..engine import Run, SteppingEngine, drive, require_positive
 from ..errors import EngineError, PpgenWarning
 from ..keys import Key
 from ..posterior import Posterior, require_memory
 from ..program import Program
+from ..provenance import provenance
 from ..targets import LogDensity
 
 __all__ = ["ChainEngine", "select"]

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..bounds import inputs_of, model_of
 from ..diagnostics import smooth
-from ..engine import Engine, provenance, require_positive
+from ..engine import Engine, require_positive
 from ..errors import DataError, EngineError, NameNotFoundError, PpgenWarning, ProgramError, ZeroProbabilityError
 from ..guides import FlatGuide
 from ..keys import Key
@@ -28,6 +28,7 @@ from ..lowering import over_batch
 from ..objective import Objective
 from ..posterior import Posterior, require_memory
 from ..program import Program
+from ..provenance import provenance
 from ..simulation import prior_draws
 from ..targets import LogDensity
 
@@ -59,7 +60,7 @@ class ImportanceSampling(Engine):
     ZeroProbabilityError (no proposal is possible), DataError (a weight that is nan).
     """
 
-    proposal: str | Posterior | FlatGuide | Callable = "prior"
+    proposal: str | Posterior | FlatGuide | Callable[..., Any] = "prior"
     num_proposals: int = 10_000
     num_samples: int = 1000
 
@@ -70,7 +71,7 @@ class ImportanceSampling(Engine):
         if isinstance(self.proposal, str) and self.proposal not in ("prior", "guide"):
             raise NameNotFoundError(f"no proposal {self.proposal!r}; there are prior and guide, or give a guide or a posterior of SVI")
 
-    def run(self, program: Callable | Program, *args: Any, **kwargs: Any) -> Posterior:
+    def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
         begin = time.perf_counter()
         program = Program.of(program, *args, **kwargs).copy()
         if not program.latent:
@@ -108,7 +109,7 @@ class ImportanceSampling(Engine):
             drawn = prior_draws(density.program, self.num_proposals, seed=self.seed)
             values = {s.name: drawn[s.name][0].to(density.device, density.dtype) for s in density.sites}
             return Proposals(values, _mapped(density, values, "likelihood"))
-        guide = None if self.proposal == "guide" else self.proposal
+        guide = None if isinstance(self.proposal, str) else self.proposal
         key = Key(self.seed, device=density.device)
         objective = Objective(density.program, guide, key=key, dtype=density.dtype, lowering=self.lowering)
         position, log_weights = objective.draws(objective.params, key.at(1), self.num_proposals)
@@ -139,7 +140,9 @@ def _usable(log_weights: Tensor) -> Tensor:
     logs = log_weights.detach().double()
     if (wrong := ~(logs < torch.inf)).any():
         at = int(wrong.nonzero()[0])
-        raise DataError(f"{int(wrong.sum())} of {len(logs)} proposals have a log weight that is no number below infinity, the first is {at}")
+        raise DataError(
+            f"{int(wrong.sum())} of {len(logs)} proposals have a log weight that is no number below infinity, the first is {at}"
+        )
     if (logs == -torch.inf).all():
         raise ZeroProbabilityError(f"none of {len(logs)} proposals is possible under the program: all weights are 0")
     return logs

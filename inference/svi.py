@@ -10,18 +10,19 @@ Sources: Hoffman et al., JMLR 14, 2013; Kingma & Welling, ICLR 2014; k-hat: Veht
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from ..engine import Nothing, Run, SteppingEngine, drive, provenance, require_positive
+from ..engine import Nothing, Run, SteppingEngine, drive, require_positive
 from ..errors import DataError, EngineError, GuideError
 from ..guides import FlatGuide
 from ..keys import Key
 from ..objective import Objective
 from ..posterior import Posterior, require_memory
 from ..program import Program
+from ..provenance import provenance
 from ._autoguide import by_name
 
 __all__ = ["SVI", "Info", "State"]
@@ -47,19 +48,19 @@ class SVI(SteppingEngine):
     num_steps      gradient steps; num_samples: draws from the fitted guide, as one chain with log weights
     num_particles  draws of the guide per step
     optimizer      the name of a torch optimiser, or a callable of the parameters that makes one
-    learning_rate  at the first step, falling geometrically to `final_learning_rate` of it at the last (a callable
-                   optimiser keeps its own)
+    learning_rate  of the first half of the steps; over the second it falls geometrically to `final_learning_rate` of it (a
+                   callable optimiser keeps its own). Guides by name begin at a mode, in units of its sds: see ppgen/mode.py
     batch_size     rows per step, in epochs without replacement; None takes all
 
     Discrete sites are drawn back at their exact conditional given the continuous ones, whatever the guide says of them.
     Errors: GuideError (sites that do not match), EngineError (settings), DataError (a loss that is not finite).
     """
 
-    guide: str | FlatGuide | Callable | None = None
+    guide: str | FlatGuide | Callable[..., Any] | None = None
     num_steps: int = 2000
     num_samples: int = 1000
     num_particles: int = 8
-    optimizer: str | Callable = "Adam"
+    optimizer: str | Callable[[list[Tensor]], torch.optim.Optimizer] = "Adam"
     learning_rate: float = 0.02
     final_learning_rate: float = 0.01
     batch_size: int | None = None
@@ -81,7 +82,7 @@ class SVI(SteppingEngine):
     def total(self) -> int:
         return self.num_steps
 
-    def run(self, program: Callable | Program, *args: Any, **kwargs: Any) -> Posterior:
+    def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
         begin = time.perf_counter()
         program = Program.of(program, *args, **kwargs).copy()
         require_memory(program, 1, self.num_samples, self.keep)
@@ -128,7 +129,7 @@ class SVI(SteppingEngine):
                 p.grad = gradient[n]
             return loss
 
-        loss = state.optimizer.step(closure)
+        loss: Tensor = cast("Any", state.optimizer).step(closure)
         if not loss.isfinite():
             raise DataError(f"the loss is {float(loss)} at step {key.draw}; a smaller learning_rate or a guide that starts nearer may help")
         return state, Info(loss[None])

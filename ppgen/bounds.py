@@ -20,7 +20,7 @@ from .recording import Joint, Recording, read_eagerly, support_of
 from .sites import Site
 from .targets import LogDensity
 
-__all__ = ["RecordedModel", "OnPosition", "OnSites", "Pair", "Model", "EagerModel", "inputs_of", "model_of"]
+__all__ = ["EagerModel", "Model", "OnPosition", "OnSites", "Pair", "RecordedModel", "inputs_of", "model_of"]
 
 Inputs = Mapping[str, Tensor]
 Discrete = Mapping[str, tuple[Tensor, Tensor]]
@@ -58,7 +58,7 @@ class RecordedModel:
         self.fixed = {f"param:{n}": p.detach() for n, p in density.program.params.items() if not p.is_floating_point()}
         self.expectation = Expectation(recording, guide) if guide else None
 
-    def _run(self, which: str, given: Sequence[Tensor], inputs: Inputs) -> tuple:
+    def _run(self, which: str, given: Sequence[Tensor], inputs: Inputs) -> tuple[Tensor, ...]:
         others = [inputs[n] if n in inputs else self.fixed[n] for n in self.recording.others]
         return self.graphs[which](*given, *others)
 
@@ -117,12 +117,14 @@ class EagerModel:
         return joint, log_probs, {n: scale_of(s) for n, s in run.sites.items()}
 
     def joint(self, values: Inputs, inputs: Inputs, discrete: Discrete = NONE) -> Tensor:
-        joint, *factors = self._factors(values, inputs)
-        return Expectation.of(joint, self.expected)(*factors, discrete) if discrete else joint(*factors)[0]
+        joint, log_probs, scales = self._factors(values, inputs)
+        if discrete:
+            return Expectation.of(joint, self.expected)(log_probs, scales, discrete)
+        return joint(log_probs, scales)[0]
 
     def likelihood(self, values: Inputs, inputs: Inputs) -> Tensor:
-        joint, *factors = self._factors(values, inputs)
-        return joint(*factors)[0] - _prior(joint)(*factors)[0]
+        joint, log_probs, scales = self._factors(values, inputs)
+        return joint(log_probs, scales)[0] - _prior(joint)(log_probs, scales)[0]
 
     def constrain(self, position: Tensor, inputs: Inputs) -> dict[str, Tensor]:
         run = read_eagerly(self.program, position, **self._settings(inputs))[1]

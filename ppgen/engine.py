@@ -4,8 +4,6 @@ An engine is a frozen dataclass whose fields are all of its settings. One-shot e
 step say what one step is, and `drive` does the rest: blocks, warm-up, progress, checkpoints, Ctrl-C.
 """
 
-import hashlib
-import platform
 import signal
 import threading
 import time
@@ -18,13 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
-import numba
 import numpy as np
-import pyro
 import torch
 from torch import Tensor
 
-from . import __version__
 from .discovery import kebab
 from .errors import EngineError, PpgenWarning
 from .folder import Checkpoint
@@ -33,12 +28,12 @@ from .lowering import Lowering
 from .posterior import Posterior
 from .program import Program
 from .progress import progress_bar
+from .provenance import fingerprint, plain
 
-__all__ = ["Block", "Engine", "Nothing", "Run", "SteppingEngine", "Target", "drive", "provenance", "require_positive"]
+__all__ = ["Block", "Engine", "Nothing", "Run", "SteppingEngine", "Target", "drive", "require_positive"]
 
 BLOCK = 0.5  # seconds that a block should take
 SAVE_EVERY = 2.0  # seconds between checkpoints, at most
-SECONDS = ("record", "check", "compile", "start", "sample", "collect")  # parts of a run's wall time
 GROWTH = 8  # of a block's length over the one before, at most
 
 
@@ -106,7 +101,7 @@ class Engine(ABC):
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting, as JSON can hold it."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,65 +335,6 @@ def _join(chunks: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 def _stack(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {k: torch.stack([r[k] for r in rows], 1) for k in rows[0]}
-
-
-# Identity and provenance
-
-
-def fingerprint(engine: Engine, target: Target) -> dict[str, str]:
-    """What draws depend on, part by part: what a checkpoint must agree with."""
-    settings = {k: v for k, v in engine.settings.items() if k not in engine.FREE}
-    parts = {"engine": engine.name, "program, data or parameters": target.fingerprint, "lowering": target.lowering.name}
-    parts |= {f"setting {k}": repr(v) for k, v in settings.items() if k != "lowering"}
-    parts |= {f"version of {k}": v for k, v in versions().items()}
-    return {k: hashlib.sha256(v.encode()).hexdigest()[:16] for k, v in {**parts, "processor": _processor()}.items()}
-
-
-def versions() -> dict[str, str]:
-    return {
-        "ppgen": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "pyro": pyro.__version__,
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-    }
-
-
-def _processor() -> str:
-    return f"{platform.machine()} {platform.processor()} {torch.backends.cpu.get_cpu_capability()}"
-
-
-def provenance(engine: Engine, target: Target, seconds: Mapping[str, float], interrupted: bool = False) -> dict[str, Any]:
-    """How a posterior came about; JSON-able. `seconds`: start, sample, collect, total; the target adds its own."""
-    return {
-        "engine": engine.name,
-        "settings": engine.settings,
-        "lowering": target.lowering._asdict(),
-        "device": str(target.device),
-        "dtype": str(target.dtype).removeprefix("torch."),
-        "seconds": {**dict.fromkeys(SECONDS, 0.0), **target.seconds, **seconds},
-        "gradients": int(target.evaluations),
-        "interrupted": interrupted,
-        "versions": versions(),
-        "processor": _processor(),
-    }
-
-
-def _plain(value: Any) -> Any:
-    """A setting as JSON can hold it: callables by their name, tensors by their values."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, Tensor):
-        return value.tolist()
-    if isinstance(value, (Path, torch.dtype, torch.device)):
-        return str(value).removeprefix("torch.")
-    kind = value if hasattr(value, "__qualname__") else type(value)
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def require_positive(engine: Engine, *names: str) -> None:

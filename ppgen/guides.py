@@ -130,7 +130,7 @@ class GuideProgram:
     Raises GuideError: arguments or sites that model and guide do not share, other shapes, no reparameterised sampler.
     """
 
-    def __init__(self, model: Program, guide: Callable | None = None, seed: int = 0):
+    def __init__(self, model: Program, guide: Callable[..., Any] | None = None, seed: int = 0):
         """guide: None is the family's own. seed: of the values at which `pyro.param` statements begin."""
         self.model, self.program = model, copy.copy(model)
         self.method: str | None = "guide" if guide is None else None
@@ -138,7 +138,6 @@ class GuideProgram:
         if guide is not None:
             self.program.fn = copy.deepcopy(guide) if isinstance(guide, torch.nn.Module) else guide
             own = dict(self.program.fn.named_parameters()) if isinstance(self.program.fn, torch.nn.Module) else {}
-            self.program._foreign = True  # it may learn modules that are not its own
         elif model.family is None:
             raise GuideError(f"program {model.name!r} has no guide of its own; name one (normal, multivariate, delta) or give a program")
         self.program.params = {**model.params, **{f"guide.{n}" if n in model.params else n: p for n, p in own.items()}}
@@ -169,7 +168,7 @@ class GuideProgram:
         except Exception as error:
             raise GuideError(f"the guide fails: {type(error).__name__}: {str(error).splitlines()[0]}") from error
 
-    def run(self, leaves: Sequence, params: Mapping[str, Tensor], rows: Mapping[str, Tensor], **settings: Any) -> Evaluation:
+    def run(self, leaves: Sequence[Any], params: Mapping[str, Tensor], rows: Mapping[str, Tensor], **settings: Any) -> Evaluation:
         """The guide itself, once."""
         settings |= {"leaves": list(leaves), "params": dict(params), "rows": dict(rows)}
         return self.program.run(FromSampler, method=self.method, enumerate_dim=self.enumerate_dim, **settings)
@@ -238,7 +237,9 @@ def _check_discrete(guide: Site, model: Site) -> None:
         raise GuideError(f"site {guide.name!r} is in plates {list(model.plates)} of the model and {list(guide.plates)} of the guide")
     own = {None, guide.name, *guide.plates}
     if others := [d for d in guide.dims if d not in own and not str(d).startswith("dim-")]:
-        raise GuideError(f"the guide's discrete site {guide.name!r} depends on {_list(map(str, others))}; leave it to be summed out exactly")
+        raise GuideError(
+            f"the guide's discrete site {guide.name!r} depends on {_list(map(str, others))}; leave it to be summed out exactly"
+        )
 
 
 class RecordedGuide:

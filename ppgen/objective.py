@@ -32,8 +32,12 @@ from .targets import LogDensity, digest
 
 __all__ = ["Inputs", "Objective"]
 
+CHECKED = 8  # particles, at most, that a recording is checked at
 CHUNK = 2**25  # elements of the largest factor that one batch of draws may hold
 BELOW_ONE = 1.0 - 2.0**-24  # float32 rounds uniforms above it to 1
+
+
+Particle = Callable[..., Tensor]
 
 
 class Inputs(NamedTuple):
@@ -63,7 +67,7 @@ class Objective:
     def __init__(
         self,
         program: Program,
-        guide: FlatGuide | Callable | None,
+        guide: FlatGuide | Callable[..., Any] | None,
         *,
         key: Key,
         num_particles: int = 1,
@@ -79,6 +83,7 @@ class Objective:
         self.lowering = self.density.lowering
         own = None if isinstance(guide, FlatGuide) else GuideProgram(self.program, guide, key.seed)
         start = None if own is not None else self._start(key)
+        self.pair: Pair
         if self.density.recording is not None:
             try:
                 self.pair = self._recorded(guide, own, start)
@@ -89,7 +94,7 @@ class Objective:
                     raise
                 self.lowering = Lowering("eager", f"cannot be recorded: {error}")
         if self.lowering.name == "eager":
-            self.pair: Pair = self._eager(guide, own, start)
+            self.pair = self._eager(guide, own, start)
             self._prepare()
 
     def _start(self, key: Key) -> Start:
@@ -126,7 +131,7 @@ class Objective:
         model = {n: p for n, p in self.program.params.items() if used is None or f"param:{n}" in used}
         self.leaves = {n: p for n, p in {**model, **self.pair.params}.items() if p.is_floating_point()}
         self.params = {n: self._typed(p).clone() for n, p in self.leaves.items()}
-        self._compiled: dict[int, tuple[Graph, tuple]] = {}
+        self._compiled: dict[int, tuple[Graph, tuple[Any, ...]]] = {}
         self._order: dict[tuple[int, int], Tensor] = {}
 
     def _typed(self, t: Tensor) -> Tensor:
@@ -148,7 +153,7 @@ class Objective:
         for i, (name, q) in enumerate(self.pair.noises.items()):
             stream = nth(NOISE, i)
             if q.kind == "permutation":
-                order = key.uniform(stream, (1, count * q.shape[0])).reshape(count, -1).argsort(-1, stable=True)
+                order = key.uniform(stream, (1, count * q.shape[0])).reshape(count, -1).argsort(dim=-1, stable=True)
                 out[name] = order.to(self.device)
                 continue
             flat = (1, count * math.prod(q.shape))
@@ -223,8 +228,7 @@ class Objective:
             torch.manual_seed(inputs.seed)
             each = [pair.elbo({n: v[i] for n, v in inputs.noise.items()}, given) for i in range(count)]
             loss = -torch.stack(each).mean()
-            gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True) if loss.requires_grad else [None] * len(leaves)
-        return loss.detach(), {n: torch.zeros_like(t) if g is None else g for (n, t), g in zip(leaves.items(), gradients, strict=True)}
+            return loss.detach(), _slopes(loss, leaves)
 
     @cached_property
     def _data(self) -> dict[str, Tensor]:
@@ -233,10 +237,10 @@ class Objective:
     def _compile(self, params: Mapping[str, Tensor], inputs: Inputs, count: int) -> Graph:
         """Loss and gradient of all particles as one graph: vmap over the noise, then autograd over the batched one."""
 
-        def batched(one: Callable) -> Callable:
+        def batched(one: Particle) -> Particle:
             return vmap(one, randomness="different")
 
-        def looped(one: Callable) -> Callable:
+        def looped(one: Particle) -> Particle:
             return lambda i, *noise: torch.stack([one(i[k], *[t[k] for t in noise]) for k in range(count)])
 
         try:
@@ -244,7 +248,9 @@ class Objective:
         except (RuntimeError, NotImplementedError):  # what functorch raises where an operation has no batching rule
             return self._record_loss(params, inputs, count, looped)
 
-    def _record_loss(self, params: Mapping[str, Tensor], inputs: Inputs, count: int, over_particles: Callable) -> Graph:
+    def _record_loss(
+        self, params: Mapping[str, Tensor], inputs: Inputs, count: int, over_particles: Callable[[Particle], Particle]
+    ) -> Graph:
         tape = Tape(differentiated=True, noise=torch.Generator(device=self.device).manual_seed(0))
         groups = {"data": self._data, "param": params, "noise": inputs.noise, "rows": inputs.rows}
         copies = {kind: {n: t.detach().clone() for n, t in group.items()} for kind, group in groups.items()}
@@ -254,10 +260,9 @@ class Objective:
             others = {**copies["data"], **_prefixed("param:", leaves), **_prefixed("rows:", copies["rows"])}
             one = lambda i, *noise: self.pair.elbo(dict(zip(inputs.noise, noise, strict=True)), others)  # noqa: E731
             loss = -over_particles(one)(torch.arange(count), *copies["noise"].values()).mean()
-            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-            gradients = [torch.zeros_like(p) if g is None else g for g, p in zip(found, leaves.values(), strict=True)]
+            gradients = _slopes(loss, leaves)
             loss = loss.detach()
-        return simplify(cut(tape, given, [tape.node(t) for t in (loss, *gradients)], slow=range(len(copies["data"]))))
+        return simplify(cut(tape, given, [tape.node(t) for t in (loss, *gradients.values())], slow=range(len(copies["data"]))))
 
     def _check(self, eager: Pair, key: Key) -> None:
         """The graph at other parameters, rows and noise, against Pyro itself run there with that noise."""
@@ -265,12 +270,14 @@ class Objective:
             return  # its other numbers come in another order where the graph runs: nothing to compare one by one
         generator = torch.Generator().manual_seed(5)
         count = 1 if self.pair.random else self.num_particles
+        few = count if count <= CHECKED else math.gcd(count, CHECKED)
         key = key.at(1)
-        inputs = Inputs(self.noise(key, count), self.rows(key), self._seed(key))
+        inputs = Inputs(self.noise(key, few), self.rows(key), self._seed(key))
+        every = inputs._replace(noise={n: t.repeat(count // few, *[1] * (t.dim() - 1)) for n, t in inputs.noise.items()})
         moved = {n: t + 0.1 * torch.randn(t.shape, generator=generator).to(t) for n, t in self.params.items()}
-        loss, gradient = self._evaluate(moved, inputs, count)
+        loss, gradient = self._evaluate(moved, every, count)
         begin = time.perf_counter()
-        expected, slope = self._run(eager, moved, inputs, count)
+        expected, slope = self._run(eager, moved, inputs, few)
         self._restore()
         double = self.dtype == self.program.dtype == torch.float64
         tolerance, gradient_tolerance = (1e-9, 1e-6) if double else (1e-4, 1e-3)
@@ -339,6 +346,14 @@ class Objective:
         graphs = [graph for graph, _ in self._compiled.values()]
         text = "\n".join([self.density.fingerprint, *[g.text() for g in graphs]])
         return digest(text, [*self._data.values(), *self.params.values(), *[t for g in graphs for t in g.constants()]])
+
+
+def _slopes(loss: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The loss's gradient by each leaf; 0 for those on which it does not depend."""
+    found: Any = [None] * len(leaves)
+    if loss.requires_grad:
+        found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    return {n: torch.zeros_like(t) if g is None else g for (n, t), g in zip(leaves.items(), found, strict=True)}
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

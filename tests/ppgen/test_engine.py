@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ppgen import engine as engine_module
-from ppgen.engine import Block, Nothing, Run, SteppingEngine, drive, fingerprint
+from ppgen.engine import Block, Nothing, Run, SteppingEngine, drive
 from ppgen.errors import CheckpointError, EngineError, PpgenWarning
 from ppgen.keys import Key
 from ppgen.lowering import Lowering
+from ppgen.provenance import fingerprint
 
 
 @dataclass

@@ -19,7 +19,7 @@ import ppgen
 
 ROOT = Path(__file__).parents[2]
 MAPPED = {"ppgen.inference": "inference", "ppgen.models": "models"}
-BY_NAME = {"h5netcdf"}  # what another library opens for us, by its name
+BY_NAME = {"h5netcdf", "h5py"}  # what other libraries open for us, by their names
 
 
 def _pyproject() -> dict:
