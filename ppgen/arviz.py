@@ -54,7 +54,8 @@ def convert(
              *shape); observed_data, constant_data: name -> (*shape). Arrays are not copied; empty groups are left out
     coords   dimension -> a label for each place along it; without one, places count from 0
     dims     name -> its dimensions after chain and draw (all of them for data); where there are none or too few, the i-th is
-             called name_dim_i. A log likelihood has fewer than the data of its name: it takes the first of them
+             called name_dim_i. A log likelihood has fewer than the data of its name: it takes the first of them; places where it
+             is nan in every draw (missing data) are left out with their labels
     attrs    goes to every group: text and numbers as they are, anything else that is JSON-able as JSON text, because netCDF
              holds no dicts, no booleans and no None
 
@@ -70,6 +71,9 @@ def convert(
             raise DataError(f"ArviZ has no group {group!r}; the groups are {', '.join(LEADING)}")
         if variables:
             datasets[group] = _dataset(group, variables, coords, dims, named)
+    if (pointwise := datasets.get("log_likelihood")) is not None:
+        for dim in set(pointwise.dims) - set(SAMPLED):
+            datasets["log_likelihood"] = datasets["log_likelihood"].dropna(dim, how="all")
     return _container(datasets)
 
 

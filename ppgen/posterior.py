@@ -181,13 +181,14 @@ class Posterior:
         from .simulation import predict, prior_draws
 
         program = self._program
-        groups = {"observed_data": _numpy({s.name: torch.as_tensor(s.value) for s in program.observed})}
         observed = {s.name for s in program.observed}
+        missing = {n: program.missing_rows(n) for n in observed}
+        groups = {"observed_data": _numpy({s.name: _without(torch.as_tensor(s.value), missing[s.name], 0) for s in program.observed})}
         pointwise = self._pointwise(log_likelihood)
         if pointwise is not None:
             values = pointwise.values
             if len(observed) == 1:  # ArviZ looks for a datum and its log likelihood under one name
-                values = dict(zip(observed, values.values(), strict=True))
+                values = {n: _without(v, missing[n], 2) for n, v in zip(observed, values.values(), strict=True)}
             groups["log_likelihood"] = _numpy(values)
         if predictive:
             groups["posterior_predictive"] = _numpy({k: v for k, v in self.predict().items() if k in observed})
@@ -281,6 +282,15 @@ def _dims(program: Program, name: str) -> list[str] | None:
     batch = len(site.shape) - site.event_dim
     plates = {program.plates[p].dim + batch: p for p in site.plates if p in program.plates}
     return [plates.get(i, f"{name}_dim_{i}") if site.shape[i] > 1 else f"{name}_dim_{i}" for i in range(len(site.shape))]
+
+
+def _without(values: Tensor, rows: Tensor | None, lead: int) -> Tensor:
+    """Values (*lead, *batch, *event) with nan in the missing rows of a plate: nobody observed them."""
+    if rows is None or values.dim() <= lead:
+        return values
+    out = values.clone() if values.is_floating_point() else values.double()
+    out[(slice(None),) * lead + (rows.to(out.device),)] = torch.nan
+    return out
 
 
 def _numpy(values: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

@@ -111,6 +111,11 @@ class Program:
     def module(self) -> torch.nn.Module | None:
         return self.fn if isinstance(self.fn, torch.nn.Module) else None
 
+    def missing_rows(self, observed: str) -> Tensor | None:
+        """Of a site observed with `obs_mask`: the rows that it lacks, as flat indices; None where it lacks none."""
+        twin = self.sites.get(observed.removesuffix("_observed") + "_unobserved")
+        return None if twin is None or len(self.sites[observed].plates) > 1 else twin.rows
+
     @property
     def family(self) -> Family | None:
         """The callable itself where it is a Family, a model/guide pair; else None."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ppgen.arviz import from_netcdf
 from ppgen.errors import CheckpointError, CostError, EngineError, ProgramError
+from ppgen.inference import NUTS
 from ppgen.models import GaussianMixture
 from ppgen.posterior import Posterior, require_memory
 from ppgen.program import Program
@@ -272,3 +273,24 @@ def test_draws_that_would_not_fit_are_refused_with_the_figure() -> None:
     with pytest.raises(CostError, match=r"4 x 100,000,000 draws take 6\.0 GiB, 6\.0 GiB of them for site 'mu'"):
         require_memory(program, 4, 10**8, None)
     require_memory(program, 4, 10**8, ["double"])
+
+
+def test_missing_rows_reach_arviz_as_missing() -> None:
+    """They are nan among the data, and no row of the log likelihood, so that LOO counts what was observed."""
+    x = torch.tensor([40.0, 41.0, float("nan"), 44.0, 39.0, float("nan"), 42.0])
+
+    def model(x: Tensor, seen: Tensor) -> None:
+        loc = pyro.sample("loc", dist.Normal(30.0, 20.0))
+        with pyro.plate("data", len(x)):
+            pyro.sample("x", dist.Normal(loc, 2.0), obs=x, obs_mask=seen)
+
+    posterior = NUTS(num_warmup=150, num_samples=150, progress=False).run(model, x, ~x.isnan())
+    converted = posterior.to_arviz(predictive=True)
+    data, pointwise = converted["observed_data"]["x_observed"], converted["log_likelihood"]["x_observed"]
+    assert data.isnull().values.tolist() == x.isnan().tolist()
+    assert pointwise["data"].values.tolist() == [0, 1, 3, 4, 6]
+    expected = torch.distributions.Normal(posterior.draws["loc"][..., None], 2.0).log_prob(x[~x.isnan()].double())
+    assert pointwise.values == pytest.approx(expected.numpy(), abs=1e-6)
+    drawn = posterior.draws["x_unobserved"][..., x.isnan()].flatten(0, 1)
+    gap = drawn.mean() - posterior.draws["loc"].mean()
+    assert abs(float(gap)) < 4 * 2.0 / drawn.numel() ** 0.5
