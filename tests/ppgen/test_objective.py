@@ -368,6 +368,32 @@ def test_modules_of_model_and_guide_keep_their_parameters_apart() -> None:
     assert float(guide.where.detach()) == 38.0
 
 
+@pytest.mark.parametrize("lowering", ["recorded", "eager"])
+def test_a_module_that_a_guide_function_learns_stays_the_users(lowering: str) -> None:
+    """`pyro.module` in a guide that is a function: what is learned is a copy, also where the module itself is called."""
+    encoder = torch.nn.Linear(1, 1).double()
+    before = {n: p.detach().clone() for n, p in encoder.named_parameters()}
+
+    def guide(x: Tensor) -> None:
+        pyro.module("encoder", encoder)
+        with pyro.plate("data", len(x)):
+            pyro.sample("z", dist.Normal(40.0 + encoder((x[:, None] - 40.0) / 5.0)[:, 0], (1 / 9.0 + 1 / 16.0) ** -0.5))
+
+    target = Objective(Program(amortised, X), guide, key=Key(0), dtype=torch.float64, lowering=lowering)
+    assert set(target.params) == {"encoder$$$weight", "encoder$$$bias"}
+    precision = 1 / 9.0 + 1 / 16.0
+    exact = {"encoder$$$weight": d(5.0 / 16.0 / precision).reshape(1, 1), "encoder$$$bias": d(0.0).reshape(1)}
+    evidence = stats.norm(40.0, 5.0).logpdf(X.numpy()).sum()
+    for step in range(3):
+        inputs = target.inputs(Key(1).at(step))
+        assert float(target.value_and_grad(exact, inputs)[0]) == pytest.approx(-evidence, abs=1e-9)
+        gradient = target.value_and_grad(target.params, inputs)[1]
+        assert all(float(g.abs().max()) > 0 for g in gradient.values())
+    for n, p in encoder.named_parameters():
+        assert torch.equal(p, before[n])
+        assert p.grad is None
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_both_precisions(dtype: torch.dtype) -> None:
     """A program in Pyro's default float32, computed in either."""
