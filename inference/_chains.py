@@ -37,7 +37,7 @@ class ChainEngine(SteppingEngine):
     num_samples   draws kept per chain
     num_chains    chain 0 draws the same numbers however many there are
     thinning      every so manieth draw is kept
-    start         site -> value near which every chain begins; other sites begin anywhere in (-2, 2), unconstrained
+    start         site -> value at which every chain begins; other sites begin anywhere in (-2, 2), unconstrained
     """
 
     num_warmup: int = 1000

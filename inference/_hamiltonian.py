@@ -139,7 +139,7 @@ class HamiltonianEngine(ChainEngine):
             raise EngineError(f"step_size must be positive, got {self.step_size}")
 
     def init(self, density: LogDensity, key: Key) -> tuple[State, Tuning]:
-        position = density.initial(key, near=self.start)
+        position = density.initial(key, at=self.start)
         state = State(position, *density.value_and_grad(position))
         metric = Metric.of(self._unit(position))
         step_size = torch.full_like(state.log_density, 1.0 if self.step_size is None else self.step_size)

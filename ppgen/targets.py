@@ -176,18 +176,18 @@ class LogDensity:
 
     # Starting points
 
-    def initial(self, key: Key, *, radius: float = 2.0, near: Mapping[str, Tensor] | None = None) -> Tensor:
-        """(chains, dim): finite starting points, one for each chain of the key, uniform within `radius` of 0, or of the values
-        `near` of some continuous latent sites, in unconstrained space; no prior is sampled.
+    def initial(self, key: Key, *, radius: float = 2.0, at: Mapping[str, Tensor] | None = None) -> Tensor:
+        """(chains, dim): finite starting points, one for each chain of the key: at the values `at` of some continuous latent
+        sites, the others uniform within `radius` of 0 in unconstrained space; no prior is sampled.
 
-        Raises StartError, naming the site and row at fault; NameNotFoundError, DataError, SupportError for `near`.
+        Raises StartError, naming the site and row at fault; NameNotFoundError, DataError, SupportError for `at`.
         """
         shape = (len(key.chains), self.dim)
-        centre = self._centre(near or {})
+        centre, free = self._centre(at or {})
         position, good = centre.expand(shape), torch.zeros(shape[0], dtype=torch.bool, device=self.device)
         for attempt in range(TRIES):
             u = key.uniform(START, shape, start=attempt * self.dim).to(self.device, self.dtype)
-            position = torch.where(good[:, None], position, centre + (2 * u - 1) * radius)
+            position = torch.where(good[:, None], position, centre + free * (2 * u - 1) * radius)
             value, gradient = self.value_and_grad(position)
             good = value.isfinite() & gradient.isfinite().all(-1)
             if good.all():
@@ -196,21 +196,24 @@ class LogDensity:
                 radius = max(radius * 0.9, 1e-3)
         raise StartError(self._fault(position[~good][0]))
 
-    def _centre(self, near: Mapping[str, Tensor]) -> Tensor:
-        """(dim,)"""
+    def _centre(self, given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Where to begin, (dim,), and 1 for the coordinates that may move from there, 0 for those of given sites."""
         centre = torch.zeros(self.dim, dtype=self.dtype, device=self.device)
-        if not near:
-            return centre
-        if unknown := sorted(set(near) - {s.name for s in self.sites}):
+        free = torch.ones_like(centre)
+        if not given:
+            return centre, free
+        if unknown := sorted(set(given) - {s.name for s in self.sites}):
             raise NameNotFoundError(
                 f"no continuous latent site named {', '.join(unknown)}; there are {', '.join(s.name for s in self.sites)}"
             )
-        values = {**self.constrain(centre), **{n: torch.as_tensor(v) for n, v in near.items()}}
+        values = {**self.constrain(centre), **{n: torch.as_tensor(v) for n, v in given.items()}}
         centre = self.unconstrain(values)
         for s in self.sites:
             if not centre[s.slice].isfinite().all():
                 raise SupportError(f"site {s.name!r}: the starting value {values[s.name].tolist()} lies outside its support, {s.support}")
-        return centre
+            if s.name in given:
+                free[s.slice] = 0.0
+        return centre, free
 
     def _factors(self, position: Tensor) -> dict[str, Tensor]:
         """(dim,) -> site -> its factor."""
@@ -220,7 +223,7 @@ class LogDensity:
     def _fault(self, position: Tensor) -> str:
         """Which site, and which row of it, has no finite density or gradient at a position."""
         tried = f"no starting point with a finite {{}} in {TRIES} tries: "
-        help_ = "; start near values that fit (`near`), or change the prior or the scale of the data"
+        help_ = "; start at values that fit (start=), or change the prior or the scale of the data"
         for name, t in self._factors(position).items():
             if (bad := ~t.isfinite()).any():
                 where = bad.nonzero()[0].tolist()
