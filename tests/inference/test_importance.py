@@ -197,7 +197,7 @@ def flat(x: Tensor) -> None:
 
 
 def test_an_improper_prior_is_no_proposal() -> None:
-    with pytest.raises(ProgramError, match="'loc'.*improper"):
+    with pytest.raises(ProgramError, match=r"'loc'.*improper"):
         run(flat, X)
     posterior = run(flat, X, proposal=lambda x: pyro.sample("loc", dist.Normal(x.mean(), 4.0)))  # a guide will do
     assert float(posterior.draws["loc"].mean()) == pytest.approx(float(X.mean()), abs=0.15 * 5 / math.sqrt(6))
@@ -235,7 +235,7 @@ def test_refusals_name_the_culprit(tmp_path: Path) -> None:
         run(impossible, X, num_proposals=100)
     with pytest.raises(DataError, match=r"\d+ of 100 proposals have a log weight that is no number"):
         run(undefined, X, num_proposals=100)
-    with pytest.raises(EngineError, match="no_latent.*no latent site"):
+    with pytest.raises(EngineError, match=r"no_latent.*no latent site"):
         run(no_latent, X)
     with pytest.raises(NameNotFoundError, match="'priors'"):
         ImportanceSampling(proposal="priors")
