@@ -1,5 +1,6 @@
 """Guides by name: what they contain, they find; what they cannot, is seen."""
 
+import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -69,6 +70,26 @@ def test_normal_is_too_narrow_where_coordinates_are_correlated() -> None:
     assert ((draws.mean(0) - LOC).abs() < 0.1 * sd).all()
     assert (draws.std(0) < 0.2 * sd).all()
     assert posterior.khat > 0.7
+
+
+@pytest.mark.parametrize("guide", ["normal", "multivariate"])
+def test_posteriors_far_out_and_narrow(guide: str) -> None:
+    """Mean 4000 and sd 0.01, with default settings: an optimiser's steps have to have the posterior's units."""
+    y = 4000.0 + 0.03 * torch.tensor([0.4, -1.1, 0.9, 1.6, -0.2, 0.3, -0.8, 0.5, 1.0], dtype=torch.float64)
+
+    def model(y: Tensor) -> None:
+        loc = pyro.sample("loc", dist.Normal(y.new_tensor(3990.0), 20.0))
+        with pyro.plate("data", len(y)):
+            pyro.sample("y", dist.Normal(loc, 0.03), obs=y)
+
+    posterior = SVI(guide=guide, progress=False, num_samples=2000).run(model, y)
+    precision = 1 / 20.0**2 + len(y) / 0.03**2
+    mean = float((3990.0 / 20.0**2 + y.sum() / 0.03**2) / precision)
+    draws = posterior.draws["loc"]
+    assert abs(float(draws.mean()) - mean) < 0.1 * precision**-0.5
+    assert float(draws.std()) == pytest.approx(precision**-0.5, rel=0.06)
+    marginal = stats.multivariate_normal(np.full(9, 3990.0), 0.03**2 * np.eye(9) + 400.0)
+    assert posterior.log_evidence == pytest.approx(marginal.logpdf(y.numpy()), abs=1e-6)
 
 
 def waiting(x: Tensor) -> None:

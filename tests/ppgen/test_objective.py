@@ -18,7 +18,7 @@ from torch.distributions import constraints
 from ppgen.errors import GuideError, RecordingError
 from ppgen.guides import FlatGuide, Noise
 from ppgen.keys import Key
-from ppgen.objective import Objective
+from ppgen.objective import Inputs, Objective
 from ppgen.program import Program
 
 X = 40.0 + 5.0 * torch.tensor([0.3, -1.2, 0.8, 2.1, -0.4, 0.9], dtype=torch.float64)
@@ -254,6 +254,23 @@ def test_rows_of_an_epoch_are_all_rows_once() -> None:
     assert len({tuple(e.tolist()) for e in seen.reshape(6, 6)}) > 1
     again = target.rows(Key(5).at(4))["arguments"]
     assert again.tolist() == seen[16:20].tolist()
+
+
+def test_minibatches_are_unbiased() -> None:
+    """With the noise held, loss and gradient averaged over the steps of an epoch are those of all rows."""
+
+    def guide(x: Tensor) -> None:
+        pyro.sample("loc", dist.Normal(pyro.param("at", d(41.0)), pyro.param("by", d(3.0))))
+
+    whole, parts = (Objective(Program(normal, X), guide, key=Key(0), batch_size=size, dtype=torch.float64) for size in (None, 2))
+    at = {"at": d(43.0), "by": d(2.0)}
+    noise = whole.inputs(Key(1)).noise
+    loss, gradient = whole.value_and_grad(at, Inputs(noise, {}, 0))
+    steps = [parts.value_and_grad(at, Inputs(noise, parts.rows(Key(1).at(t)), 0)) for t in range(3)]
+    assert len({float(step) for step, _ in steps}) == 3
+    assert sum(float(step) for step, _ in steps) / 3 == pytest.approx(float(loss), rel=1e-12)
+    for n, g in gradient.items():
+        assert sum(float(slope[n]) for _, slope in steps) / 3 == pytest.approx(float(g), rel=1e-10)
 
 
 def amortised(x: Tensor) -> None:
