@@ -19,6 +19,7 @@ from ..engine import Nothing, Run, SteppingEngine, drive, require_positive
 from ..errors import DataError, EngineError, GuideError
 from ..guides import FlatGuide
 from ..keys import Key
+from ..mode import Start
 from ..objective import Objective
 from ..posterior import Posterior, require_memory
 from ..program import Program
@@ -86,10 +87,10 @@ class SVI(SteppingEngine):
         begin = time.perf_counter()
         program = Program.of(program, *args, **kwargs).copy()
         require_memory(program, 1, self.num_samples, self.keep)
-        target = self._objective(program, self.batch_size)
+        target = self._objective(program, self.batch_size, None)
         return self._posterior(program, target, drive(self, target), begin)
 
-    def _objective(self, program: Program, batch_size: int | None) -> Objective:
+    def _objective(self, program: Program, batch_size: int | None, start: Start | None) -> Objective:
         guide = self.guide
         if guide is None and program.family is None:
             guide = "multivariate" if program.dim <= FULL_UP_TO else "normal"
@@ -101,6 +102,7 @@ class SVI(SteppingEngine):
             batch_size=batch_size,
             dtype=self.dtype,
             lowering=self.lowering,
+            start=start,
         )
 
     def init(self, target: Objective, key: Key) -> tuple[State, Nothing]:
@@ -145,14 +147,14 @@ class SVI(SteppingEngine):
         collecting = time.perf_counter()
         params = {n: p.detach() for n, p in run.state.params.items()}
         program.set_params({n: p for n, p in params.items() if n in program.params})
-        whole = target if target.program.batch_size is None else self._objective(program, None)
+        whole = target if target.program.batch_size is None else self._objective(program, None, target.start)
         key = Key(self.seed, self.num_steps, device=target.device)
         position, log_weights = whole.draws(params, key, self.num_samples)
         end = time.perf_counter()
         return Posterior(
             draws=self._draws(whole, params, position, key),
             program=program,
-            params=params,
+            params={n: p for n, p in params.items() if p.numel()},
             log_weights=None if log_weights is None else log_weights[None],
             losses=run.stats["losses"][0],
             provenance=provenance(self, target, {**run.seconds, "collect": end - collecting, "total": end - begin}, run.interrupted),

@@ -222,7 +222,9 @@ class Replay(Tape):
 
 
 def scale_of(site: Site) -> Tensor:
-    return site.scale if isinstance(site.scale, Tensor) else torch.tensor(float(site.scale))
+    """In the dtype of the site's factor: float32 would round 8 / 3."""
+    factor = torch.as_tensor(site.log_prob)
+    return torch.as_tensor(site.scale, dtype=factor.dtype, device=factor.device)
 
 
 def _list(names: Iterable[str]) -> str:

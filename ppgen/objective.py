@@ -74,7 +74,9 @@ class Objective:
         batch_size: int | None = None,
         dtype: torch.dtype | None = None,
         lowering: str = "auto",
+        start: Start | None = None,
     ):
+        """start: where a FlatGuide begins and its units, of which its parameters are numbers; None finds them."""
         self.full, self.num_particles = program, num_particles
         self.program = program if batch_size is None else program.minibatch(batch_size)
         self.evaluations = 0
@@ -82,7 +84,7 @@ class Objective:
         self.dtype, self.device, self.seconds = self.density.dtype, self.density.device, self.density.seconds
         self.lowering = self.density.lowering
         own = None if isinstance(guide, FlatGuide) else GuideProgram(self.program, guide, key.seed)
-        start = None if own is not None else self._start(key)
+        self.start = start = None if own is not None else start or self._start(key)
         self.pair: Pair
         if self.density.recording is not None:
             try:
@@ -127,7 +129,7 @@ class Objective:
     def _prepare(self) -> None:
         """Parameters at the start: the guide's, and those of the model that its density depends on."""
         recording = self.density.recording
-        used = None if recording is None or self.lowering.name == "eager" else {n for n in recording.others}
+        used = None if recording is None or self.lowering.name == "eager" else set(recording.others)
         model = {n: p for n, p in self.program.params.items() if used is None or f"param:{n}" in used}
         self.leaves = {n: p for n, p in {**model, **self.pair.params}.items() if p.is_floating_point()}
         self.params = {n: self._typed(p).clone() for n, p in self.leaves.items()}

@@ -15,7 +15,7 @@ from scipy import special, stats
 from torch import Tensor
 from torch.distributions import constraints
 
-from ppgen.errors import DataError, EngineError, NameNotFoundError, PpgenWarning, ProgramError, ZeroProbabilityError
+from ppgen.errors import DataError, EngineError, GuideError, NameNotFoundError, PpgenWarning, ProgramError, ZeroProbabilityError
 from ppgen.inference import NUTS, SVI, ImportanceSampling
 from ppgen.inference._autoguide import Normal
 from ppgen.models import GaussianMixture
@@ -172,13 +172,24 @@ def test_a_posterior_of_svi_as_proposal() -> None:
 
 
 def test_each_proposal_is_drawn_as_often_as_its_weight_says_to_within_one() -> None:
-    """Systematic resampling: floor or ceiling of num_samples times the weight."""
-    posterior = run(normal, X, proposal=wide_guide, num_proposals=40, num_samples=4000)
-    expected = (4000 * posterior.smoothed_log_weights.exp() / posterior.smoothed_log_weights.exp().sum()).sort().values
-    counts = posterior.draws["loc"][0].unique(return_counts=True)[1].sort().values.double()
-    expected = expected[-len(counts) :]
-    assert ((counts - expected).abs() < 2.0).all()
-    assert counts.sum() == 4000
+    """Systematic resampling: floor or ceiling of num_samples times the weight; in random order, so that the same proposal
+    seldom follows itself."""
+    posterior = run(normal, X, proposal=wide_guide, num_proposals=200, num_samples=1000)
+    draws, expected = posterior.draws["loc"][0], 1000 * posterior.smoothed_log_weights.exp()
+    counts = draws.unique(return_counts=True)[1]
+    assert counts.sum() == 1000
+    assert len(counts) >= (expected >= 1).sum()
+    assert set(counts.tolist()) <= {n for e in expected.tolist() for n in (math.floor(e), math.ceil(e))}
+    again = float((counts / 1000).square().sum())
+    assert float((draws[1:] == draws[:-1]).double().mean()) == pytest.approx(again, abs=4 * math.sqrt(again / 1000))
+
+
+def test_draws_do_not_depend_on_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(normal, X, num_proposals=100, num_samples=50)
+    monkeypatch.setattr("ppgen.inference.importance.CHUNK", 6 * 7)
+    parts = run(normal, X, num_proposals=100, num_samples=50, keep=["loc"])
+    torch.testing.assert_close(parts.log_weights, whole.log_weights, rtol=1e-12, atol=1e-12)
+    assert torch.equal(parts.draws["loc"], whole.draws["loc"])
 
 
 def test_the_seed_decides() -> None:
@@ -239,6 +250,10 @@ def test_refusals_name_the_culprit(tmp_path: Path) -> None:
         run(no_latent, X)
     with pytest.raises(NameNotFoundError, match="'priors'"):
         ImportanceSampling(proposal="priors")
+    with pytest.raises(GuideError, match="no guide of its own"):
+        run(normal, X, proposal="guide")
+    with pytest.raises(EngineError, match="a point"):
+        run(normal, X, proposal=lambda x: pyro.sample("loc", dist.Delta(x.new_tensor(40.0))))
     with pytest.raises(EngineError, match="num_proposals"):
         ImportanceSampling(num_proposals=0)
     with pytest.raises(EngineError, match="checkpoint"):
