@@ -35,7 +35,7 @@ def read_eagerly(program: Program, position: Tensor, joint: Joint | None = None,
     if joint is None:
         joint = Joint(run.sites, {q.name: q.subsample_size for q in run.plates.values()})
     log_probs = {n: s.log_prob for n, s in run.sites.items()}
-    scales = {n: torch.as_tensor(s.scale, device=position.device) for n, s in run.sites.items()}
+    scales = {n: torch.as_tensor(s.scale, dtype=torch.as_tensor(s.log_prob).dtype, device=position.device) for n, s in run.sites.items()}
     total, _ = joint(log_probs, scales)
     for s in run.sites.values():
         if s.log_jacobian is not None:
@@ -82,7 +82,7 @@ def agree(
     positions   (points, dim); value (points,) and gradient (points, dim) as the compiled density gives them
     """
     p = recording.program
-    tolerance = 1e-9 if recording.dtype == torch.float64 else 1e-4
+    tolerance = 1e-9 if recording.dtype == positions.dtype == torch.float64 else 1e-4
     generator = torch.Generator().manual_seed(2)
     seen = False
     for i, point in enumerate(positions):
@@ -127,7 +127,7 @@ def _agree_in_factors(recorded: Mapping[str, Tensor], run: Evaluation, tolerance
 def _agree_in_gradient(recording: "Recording", at: Tensor, gradient: Tensor, seed: int) -> None:
     """The gradient against autograd through the program itself; against differences of its values where autograd refuses: an
     `out=`, or a write to what the backward pass needs, which a graph does not mind."""
-    double = recording.dtype == torch.float64
+    double = recording.dtype == gradient.dtype == torch.float64
     with seeded(seed):
         try:
             eager, tolerance = _by_autograd(recording.program, at), 1e-6 if double else 1e-3

@@ -57,7 +57,8 @@ class Watch(TorchFunctionMode):
             with _disable_current_modes():
                 return func(*args, **kwargs)
         if func in self.READS and not (func is torch.as_tensor and isinstance(args[0], Tensor)):
-            live = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor) and self.tape.live(t)]
+            read = args[1:] if func is torch.Tensor.new_tensor else args  # its tensor only lends its dtype and device
+            live = [t for t in tree_leaves((read, kwargs)) if isinstance(t, Tensor) and self.tape.live(t)]
             if live:
                 self.tape.refuse(f"what {getattr(func, '__name__', func)} reads into Python", live)
         return func(*args, **kwargs)
