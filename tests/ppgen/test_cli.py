@@ -209,10 +209,13 @@ def test_interrupt_is_130(folder: Path) -> None:
     """Ctrl-C while nothing has been drawn yet: one line, no traceback."""
     (folder / "slow.py").write_text("import time\ndef model(x):\n    print('started', flush=True)\n    time.sleep(60)\n")
     command = [sys.executable, "-m", "ppgen", "fit", "slow.py:model", "--data", "my.csv", "--quiet"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment())
-    assert process.stdout is not None
-    assert process.stdout.readline().strip() == "started"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == "started"
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert errors.strip() == "ppgen: interrupted"
