@@ -250,7 +250,7 @@ def _summary(part: dict[str, np.ndarray], labels: dict[str, dict[int, str]]) -> 
     """Mean, sd, 90 % interval, bulk ESS and R-hat of every component of one posterior."""
     import pandas as pd
 
-    from .arviz import ess_and_rhat
+    from .diagnostics import ess_and_rhat
 
     rows = {}
     for site, names in labels.items():

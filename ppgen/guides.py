@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from .errors import GuideError, PpgenError, RecordingError
 from .program import Evaluation, FromGuide, Program, Site
-from .recording import device_of, seeded
+from .recording import device_of, name_inputs, seeded
 from .sites import Latent
 from .straightline import cut
 from .tape import Steered, Tape, Watch
@@ -287,17 +287,7 @@ class RecordedGuide:
         """Run the guide under a tape. `seed` is that of its noise, which the tape's inputs then hold."""
         p = self.guide.program
         tape = Tape(noise=torch.Generator(device=device_of(p)).manual_seed(seed))
-        leaves = list(p.leaves)
-        for name in p.data:
-            if name not in self.constant:
-                i = int(name.removeprefix("data:"))
-                leaves[i] = leaves[i].detach().clone()
-                tape.input(leaves[i], name)
-        params = {n: (v if isinstance(v, torch.nn.Parameter) else v.detach().clone()) for n, v in p.params.items()}
-        rows = {n: v.clone() for n, v in p.rows.items()}
-        for kind, group in (("param", params), ("rows", rows)):
-            for n, v in group.items():
-                tape.input(v, f"{kind}:{n}")
+        leaves, params, rows = name_inputs(tape, p, self.constant)
         with seeded(seed), Watch(tape), tape:
             return tape, self.guide.run(leaves, params, rows, tape=tape, **settings)
 

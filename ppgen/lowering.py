@@ -16,7 +16,7 @@ from .simplify import simplify
 from .straightline import Graph, cut
 from .tape import Tape
 
-__all__ = ["LOWERINGS", "Lowering", "check_lowering", "differentiated", "over_batch"]
+__all__ = ["LOWERINGS", "NO_BATCHING_RULE", "Lowering", "check_lowering", "differentiated", "over_batch"]
 
 LOWERINGS = ("auto", "recorded", "eager")
 NO_BATCHING_RULE = (RuntimeError, NotImplementedError)  # what functorch raises where an operation has none

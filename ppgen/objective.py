@@ -21,7 +21,7 @@ from .bounds import EagerModel, OnPosition, OnSites, Pair, RecordedModel, inputs
 from .errors import GuideError, RecordingError
 from .guides import FlatGuide, GuideProgram, RecordedGuide
 from .keys import NOISE, ROWS, Key, nth
-from .lowering import Lowering, over_batch
+from .lowering import NO_BATCHING_RULE, Lowering, over_batch
 from .mode import Start, at_mode
 from .program import ARGUMENTS, Program
 from .recording import difference
@@ -247,7 +247,7 @@ class Objective:
 
         try:
             return self._record_loss(params, inputs, count, batched)
-        except (RuntimeError, NotImplementedError):  # what functorch raises where an operation has no batching rule
+        except NO_BATCHING_RULE:
             return self._record_loss(params, inputs, count, looped)
 
     def _record_loss(

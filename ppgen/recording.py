@@ -6,7 +6,7 @@ and `unconstrain` cut the continuous latent sites. agreement.py decides whether 
 
 import math
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from .sources import FromPosition
 from .straightline import Graph, Node, cut
 from .tape import Steered, Tape, ValueRead, Watch, users_line
 
-__all__ = ["Joint", "Recording", "agree", "device_of", "difference", "read_eagerly", "seeded", "support_of"]
+__all__ = ["Joint", "Recording", "agree", "device_of", "difference", "name_inputs", "read_eagerly", "seeded", "support_of"]
 
 
 class Outputs(NamedTuple):
@@ -65,18 +65,7 @@ class Recording:
         generator = torch.Generator().manual_seed(1)
         position = torch.rand(p.dim, generator=generator, dtype=self.dtype).to(device_of(p)) * 2 - 1
         tape.input(position, "position")
-        leaves = list(p.leaves)
-        for name in p.data:
-            if name not in self.constant:
-                i = int(name.removeprefix("data:"))
-                leaves[i] = leaves[i].detach().clone()
-                tape.input(leaves[i], name)
-        params = {n: (v if isinstance(v, torch.nn.Parameter) else v.detach().clone()) for n, v in p.params.items()}
-        for n, v in params.items():
-            tape.input(v, f"param:{n}")
-        rows = {n: v.clone() for n, v in p.rows.items()}
-        for n, v in rows.items():
-            tape.input(v, f"rows:{n}")
+        leaves, params, rows = name_inputs(tape, p, self.constant)
         settings: dict[str, Any] = {"leaves": leaves, "params": params, "rows": rows, "enumerate_dim": -1 - p.nesting, "tape": tape}
         run = self._guarded(lambda: p.run(FromPosition, position=position, layout=p.sites, **settings))
         missing = set(p.sites) ^ set(run.sites)
@@ -213,6 +202,23 @@ def support_of(site: Site) -> Tensor:
     value = site.value
     event = value.shape[value.dim() - site.event_dim :]
     return value.reshape(value.shape[0], -1, *event)[:, 0]
+
+
+def name_inputs(tape: Tape, program: Program, constant: Collection[str]) -> tuple[list[Any], dict[str, Tensor], dict[str, Tensor]]:
+    """Names a program's data (but the constant ones), parameters and rows as inputs of a tape: the very objects, in that
+    order, with which to run it. Parameters are named by identity, so a module's own stay what they are."""
+    leaves = list(program.leaves)
+    for name in program.data:
+        if name not in constant:
+            i = int(name.removeprefix("data:"))
+            leaves[i] = leaves[i].detach().clone()
+            tape.input(leaves[i], name)
+    params = {n: (v if isinstance(v, torch.nn.Parameter) else v.detach().clone()) for n, v in program.params.items()}
+    rows = {n: v.clone() for n, v in program.rows.items()}
+    for kind, group in (("param", params), ("rows", rows)):
+        for n, v in group.items():
+            tape.input(v, f"{kind}:{n}")
+    return leaves, params, rows
 
 
 def device_of(program: Program) -> torch.device:
