@@ -54,6 +54,10 @@ class Graph:
     """A part of a recording: inputs, operations in order, outputs. Run by torch as straight-line code.
 
     `slow` inputs change rarely (data, parameters): what depends on them alone is computed once per `prepare`.
+
+    fast     the other inputs
+    handed   what `prepare` hands over to `run`: nodes that depend on slow inputs alone
+    body     what `run` computes, in order; constants are neither here nor there
     """
 
     def __init__(self, inputs: list[Node], nodes: list[Node], outputs: list[Node], slow: Iterable[int] = ()):
@@ -63,7 +67,7 @@ class Graph:
         self._compile()
 
     def _compile(self) -> None:
-        fast_inputs = [n for i, n in enumerate(self.inputs) if i not in self.slow]
+        self.fast = [n for i, n in enumerate(self.inputs) if i not in self.slow]
         slow_inputs = [self.inputs[i] for i in self.slow]
         known = {id(n) for n in slow_inputs} | {id(n) for n in self.nodes if n.constant is not None}
         early: list[Node] = []
@@ -77,9 +81,9 @@ class Graph:
             else:
                 late.append(node)
         used = {id(p) for n in late for p in n.parents} | {id(n) for n in self.outputs}
-        handed = [n for n in (*slow_inputs, *early) if id(n) in used]
-        self._prelude = _function("prelude", [slow_inputs], early, handed)
-        self._body = _function("body", [handed, fast_inputs], late, self.outputs)
+        self.handed, self.body = [n for n in (*slow_inputs, *early) if id(n) in used], late
+        self._prelude = _function("prelude", [slow_inputs], early, self.handed)
+        self._body = _function("body", [self.handed, self.fast], late, self.outputs)
         self._prepared: tuple[Any, ...] | None = None if self.slow else self._prelude(())
 
     def prepare(self, slow: Sequence[Tensor]) -> tuple[Any, ...]:
