@@ -55,6 +55,10 @@ class RecordingError(PpgenError):
     """A program that cannot be recorded as a graph; the message names the operation and the user's line."""
 
 
+class LoweringError(PpgenError):
+    """A graph that a lowering cannot run; the message names the operation."""
+
+
 class EliminationError(PpgenError):
     """Discrete sites that cannot be summed out exactly; the message names them and says why."""
 
