@@ -1,25 +1,35 @@
 """Which machinery runs a recorded graph. Falls back aloud: what runs and why is in every Posterior's provenance.
 
-recorded   the graph, batched over chains and differentiated, run by torch as straight-line code
-eager      Pyro itself, one chain after the other: for programs that cannot be recorded
+native     the graph as machine code (ppgen/native), a point at a time; on the CPU
+inductor   the graph, batched over points, compiled by torch.compile; seconds to compile, so for the GPU and for long runs
+recorded   the graph, batched over points, run by torch as straight-line code
+eager      Pyro itself, one point after the other: for programs that cannot be recorded
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from .errors import EngineError
+from .errors import EngineError, LoweringError
 from .simplify import simplify
 from .straightline import Graph, cut
 from .tape import Tape
 
-__all__ = ["LOWERINGS", "NO_BATCHING_RULE", "Lowering", "check_lowering", "differentiated", "over_batch"]
+if TYPE_CHECKING:
+    from .native.kernel import BoundKernel
 
-LOWERINGS = ("auto", "recorded", "eager")
+__all__ = [
+    "LOWERINGS", "NO_BATCHING_RULE", "Lowered", "Lowering", "Run", "check_lowering", "choose", "differentiated", "lower", "over_batch",
+]  # fmt: skip
+
+LOWERINGS = ("auto", "native", "inductor", "recorded", "eager")
 NO_BATCHING_RULE = (RuntimeError, NotImplementedError)  # what functorch raises where an operation has none
+Built = TypeVar("Built")
+Run = Callable[[Sequence[Tensor]], Sequence[Tensor]]  # fast inputs -> outputs
 
 
 class Lowering(NamedTuple):
@@ -29,9 +39,84 @@ class Lowering(NamedTuple):
     reason: str
 
 
+WHY = {
+    "native": "the graph as machine code",
+    "inductor": "the graph, batched over chains, compiled by torch",
+    "recorded": "the graph, batched over chains, run by torch",
+}
+
+
 def check_lowering(name: str) -> None:
     if name not in LOWERINGS:
         raise EngineError(f"lowering must be one of {', '.join(LOWERINGS)}; got {name!r}")
+
+
+def choose(asked: str, device: torch.device, build: Callable[[str], Built]) -> tuple[Built, Lowering]:
+    """The first lowering that `build` can do: the one asked for, or, for auto, what is fastest on the device, then the next.
+
+    Raises LoweringError: what was asked for cannot be.
+    """
+    if asked != "auto":
+        return build(asked), Lowering(asked, "asked for")
+    reasons: list[str] = []
+    for name in ("native", "recorded") if device.type == "cpu" else ("inductor", "recorded"):
+        try:
+            return build(name), Lowering(name, "; ".join([*reasons, WHY[name]]))
+        except LoweringError as error:
+            reasons.append(f"not {name}: {error}")
+    raise LoweringError("; ".join(reasons))
+
+
+# What runs a graph of (*slow; *fast) inputs
+
+
+class Lowered(Protocol):
+    """A graph in some lowering."""
+
+    def prepare(self, slow: Sequence[Tensor]) -> Run:
+        """What depends on slow inputs alone is computed, once."""
+
+
+class Recorded:
+    """By torch, as straight-line code."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+
+    def prepare(self, slow: Sequence[Tensor]) -> Run:
+        with torch.no_grad():
+            return partial(self._run, self.graph.prepare(slow))
+
+    def _run(self, prepared: tuple[Any, ...], fast: Sequence[Tensor]) -> Sequence[Tensor]:
+        with torch.no_grad():
+            return self.graph.run(prepared, fast)
+
+
+class Native:
+    """As machine code."""
+
+    def __init__(self, graph: Graph, dtype: torch.dtype):
+        try:
+            from .native.kernel import Kernel  # LLVM is loaded where it is used
+        except ModuleNotFoundError as error:  # TODO goes when the kernel is there
+            raise LoweringError("not there yet") from error
+
+        self.graph, self.kernel = graph, Kernel(graph, dtype)
+
+    def prepare(self, slow: Sequence[Tensor]) -> "BoundKernel":
+        with torch.no_grad():
+            return self.kernel.bind(self.graph.prepare(slow))
+
+
+def lower(name: str, graph: Graph, dtype: torch.dtype) -> Lowered:
+    """A graph as a lowering runs it. Raises LoweringError for one that it cannot run."""
+    if name == "native":
+        return Native(graph, dtype)
+    if name == "inductor":
+        from .inductor import Inductor  # and torch._dynamo with it, a second
+
+        return Inductor(graph)
+    return Recorded(graph)
 
 
 def over_batch(f: Callable[..., Sequence[Tensor]], given: Sequence[Tensor], count: int) -> tuple[Tensor, ...]:
@@ -50,11 +135,13 @@ def differentiated(density: Callable[..., Tensor], position: Tensor, slow: Mappi
     """Value (chains,) and gradient (chains, dim) of `density(position (dim,), *slow, *fast) -> ()` as one graph of
     (*slow; position, *fast).
 
-    position   (chains, dim): any point near which the density is defined
+    position   (chains, dim): any points near which the density is defined; or one, (dim,), for a value () and a gradient (dim,)
 
     First vmap over the factor graph, then autograd over the batched one: vmap over a recorded gradient fails on slices of
     the position. Where vmap has no rule for an operation, chains run one after the other inside the graph.
     """
+    if position.dim() == 1:
+        return simplify(_record_gradient(density, position, slow, fast))
     batched = vmap(density, in_dims=(0, *[None] * (len(slow) + len(fast))))
 
     def looped(q: Tensor, *rest: Tensor) -> Tensor:

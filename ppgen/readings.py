@@ -5,7 +5,7 @@ is written once. A leading dimension n is any number of points.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,11 +13,14 @@ from torch.distributions import biject_to
 
 from .errors import RecordingError
 from .joint import Joint
-from .lowering import differentiated, over_batch
+from .lowering import Lowered, Run, differentiated, lower, over_batch
 from .program import Evaluation, FromPosition, FromValues, Program
 from .recording import Recording, device_of, read_eagerly, support_of
 from .sites import Latent, Site
 from .straightline import Graph
+
+if TYPE_CHECKING:
+    from .native.kernel import BoundKernel
 
 __all__ = ["DensityReading", "EagerReading", "RecordedReading"]
 
@@ -53,16 +56,19 @@ class DensityReading(Protocol):
 
 
 class RecordedReading:
-    """From the graphs of one recording. Bindings to other data or parameters share the graphs."""
+    """From the graphs of one recording. Bindings to other data or parameters share the graphs.
 
-    def __init__(self, program: Program, recording: Recording, dtype: torch.dtype):
-        self.recording, self.dtype = recording, dtype
+    lowering   of the density with its gradient: native, inductor or recorded; all else is run by torch. Raises LoweringError
+    """
+
+    def __init__(self, program: Program, recording: Recording, dtype: torch.dtype, lowering: str = "recorded"):
+        self.recording, self.dtype, self.lowering = recording, dtype, lowering
         self.sites: Mapping[str, Site] = recording.sites
         self.joint = recording.joint
         self.support: Mapping[str, Tensor] = recording.support
         self.continuous = [s.name for s in recording.continuous]
         self._graphs: dict[str, Any] = {}
-        self._batched: dict[int, Graph] = {}
+        self._lowered: dict[int, Lowered] = {}  # by the number of points; machine code goes from point to point, and is number 0
         self._bind(program)
 
     def bound(self, program: Program) -> "RecordedReading":
@@ -79,7 +85,7 @@ class RecordedReading:
         self._slow = {n: self._typed(sources[n]) for n in others if not n.startswith("rows:")}
         self._fast = {n: sources[n] for n in others if n.startswith("rows:")}
         self._others = (*self._slow.values(), *self._fast.values())
-        self._prepared: dict[int, tuple[Tensor, ...]] = {}
+        self._runs: dict[int, Run] = {}
 
     def _typed(self, t: Tensor) -> Tensor:
         """In the density's dtype, where it was in the program's own."""
@@ -90,24 +96,34 @@ class RecordedReading:
             self._graphs[which] = getattr(self.recording, f"{which}_graph")(self.dtype)
         return self._graphs[which]
 
-    def compile(self, chains: int) -> bool:
-        """Make the graph for a number of chains, and what depends on data and parameters alone; False where it is there."""
-        if chains in self._prepared:
+    def compile(self, points: int) -> bool:
+        """Lower the density for a number of points, and compute what depends on data and parameters alone; False where that is
+        done."""
+        points = 0 if self.lowering == "native" else points
+        if points in self._runs:
             return False
-        if chains not in self._batched:
+        slow, fast = (self._slow, self._fast) if points else ({**self._slow, **self._fast}, {})
+        if points not in self._lowered:
             generator = torch.Generator().manual_seed(3)
             place = self.recording.tape.inputs["position"].value
-            position = torch.rand(chains, len(place), generator=generator, dtype=torch.float64) * 2 - 1
-            self._batched[chains] = differentiated(self._density, position.to(place.device, self.dtype), self._slow, self._fast)
-        with torch.no_grad():
-            self._prepared[chains] = self._batched[chains].prepare(list(self._slow.values()))
+            position = torch.rand(max(points, 1), len(place), generator=generator, dtype=torch.float64) * 2 - 1
+            position = position.to(place.device, self.dtype)
+            graph = differentiated(self._density, position if points else position[0], slow, fast)
+            self._lowered[points] = lower(self.lowering, graph, self.dtype)
+        self._runs[points] = self._lowered[points].prepare(list(slow.values()))
         return True
 
+    @property
+    def native(self) -> "BoundKernel | None":
+        """The density with its gradient as machine code, where it is."""
+        return self._runs[0] if self.lowering == "native" else None  # type: ignore[return-value]
+
     def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        chains = len(position)
-        self.compile(chains)
-        with torch.no_grad():
-            return self._batched[chains].run(self._prepared[chains], (position, *self._fast.values()))
+        self.compile(len(position))
+        if self.native is not None:
+            return self.native.over(position)
+        value, gradient = self._runs[len(position)]((position, *self._fast.values()))
+        return value, gradient
 
     def _density(self, position: Tensor, *others: Tensor) -> Tensor:
         """(dim,) -> (): the recorded factors, enumerated sites summed out, Jacobians added."""

@@ -6,7 +6,7 @@ import inspect
 import math
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,11 +15,14 @@ from torch.distributions.constraints import Constraint
 from .drawing_back import drawn_back
 from .errors import DataError, NameNotFoundError, RecordingError, StartError, SupportError
 from .keys import START, Key
-from .lowering import Lowering, check_lowering
+from .lowering import Lowering, check_lowering, choose
 from .pointwise import PointwiseLogLikelihood, log_likelihood_at
 from .program import Program
 from .readings import EagerReading, RecordedReading
 from .recording import Recording, agree, device_of
+
+if TYPE_CHECKING:
+    from .native.kernel import BoundKernel
 
 __all__ = ["Coordinate", "LogDensity", "PointwiseLogLikelihood"]
 
@@ -42,7 +45,8 @@ class LogDensity:
     """The log density of a program's continuous latent sites, discrete ones summed out.
 
     dtype      of positions, values and gradients (float64); the program is recorded in its own dtype and retyped
-    lowering   auto: recorded, else eager where the program cannot be recorded; recorded or eager: that one or an error
+    lowering   auto: machine code (native) on the CPU, torch.compile (inductor) on other devices, else the recorded graph run by
+               torch, and eager where the program cannot be recorded; any other: that one or an error
 
     dim        size of the flat position; sites: where each continuous latent site stands in it
     recording  None where the program runs eagerly; `lowering` says why
@@ -73,7 +77,7 @@ class LogDensity:
         try:
             self._record()
         except RecordingError as error:
-            if lowering == "recorded":
+            if lowering != "auto":
                 raise
             self._run_eagerly(f"cannot be recorded: {error}")
 
@@ -83,11 +87,17 @@ class LogDensity:
 
     def _record(self) -> None:
         begin = time.perf_counter()
-        self.recording = Recording(self.program)
-        self.reading = RecordedReading(self.program, self.recording, self.dtype)
-        self.lowering = Lowering("recorded", "asked for" if self.asked == "recorded" else "the graph, batched over chains, run by torch")
+        self.recording = recording = Recording(self.program)
         self.seconds["record"] += time.perf_counter() - begin
+        begin = time.perf_counter()
+        self.reading, self.lowering = choose(self.asked, self.device, lambda name: self._lowered(recording, name))
+        self.seconds["compile"] += time.perf_counter() - begin
         self._check(self.recording)
+
+    def _lowered(self, recording: Recording, name: str) -> RecordedReading:
+        reading = RecordedReading(self.program, recording, self.dtype, name)
+        reading.compile(POINTS)
+        return reading
 
     def _check(self, recording: Recording) -> None:
         """The compiled density at dispersed points against the program itself."""
@@ -121,6 +131,11 @@ class LogDensity:
         return other
 
     # Density
+
+    @property
+    def native(self) -> "BoundKernel | None":
+        """Value and gradient as machine code, for samplers that call it by its address; None in other lowerings."""
+        return self.reading.native if isinstance(self.reading, RecordedReading) else None
 
     def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
         """(chains, dim) -> log density (chains,), nats, up to the program's own constants; its gradient (chains, dim).

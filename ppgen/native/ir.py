@@ -64,7 +64,7 @@ class Index(NamedTuple):
 class Load(NamedTuple):
     name: str
     buffer: str
-    index: Index
+    place: Index
 
 
 class Let(NamedTuple):
@@ -78,7 +78,7 @@ class Let(NamedTuple):
 
 class Store(NamedTuple):
     buffer: str
-    index: Index
+    place: Index
     value: Scalar
     how: How = "set"
 
@@ -209,12 +209,12 @@ def _lines(body: Body, depth: int) -> Iterator[str]:
     pad = "    " * depth
     for s in body:
         match s:
-            case Load(name, buffer, index):
-                yield f"{pad}{name} = {buffer}[{index}]"
+            case Load(name, buffer, place):
+                yield f"{pad}{name} = {buffer}[{place}]"
             case Let(name, _, operation, arguments):
                 yield f"{pad}{name} = {operation}_({', '.join(map(_scalar, arguments))})"
-            case Store(buffer, index, value, how):
-                yield pad + _update(f"{buffer}[{index}]", value, how)
+            case Store(buffer, place, value, how):
+                yield pad + _update(f"{buffer}[{place}]", value, how)
             case Variable(name, _, value):
                 yield f"{pad}{name} = {_scalar(value)}"
             case Update(name, value, how):

@@ -243,7 +243,7 @@ def test_what_cannot_be_recorded_runs_eagerly_and_says_why() -> None:
     assert other.lowering.name == "eager"
     with pytest.raises(RecordingError, match="mu"):
         LogDensity(Program(branching, Y), lowering="recorded")
-    with pytest.raises(EngineError, match="lowering must be one of auto, recorded, eager; got 'fast'"):
+    with pytest.raises(EngineError, match="lowering must be one of auto, native, inductor, recorded, eager; got 'fast'"):
         LogDensity(Program(branching, Y), lowering="fast")
 
 
