@@ -21,7 +21,7 @@ from .bounds import EagerModel, OnPosition, OnSites, Pair, RecordedModel, inputs
 from .errors import GuideError, RecordingError
 from .guides import FlatGuide, GuideProgram, RecordedGuide
 from .keys import NOISE, ROWS, Key, nth
-from .lowering import NO_BATCHING_RULE, Lowering, over_batch
+from .lowering import NO_BATCHING_RULE, Lowering, Run, choose, lower, over_batch
 from .mode import Start, at_mode
 from .program import ARGUMENTS, Program
 from .recording import difference
@@ -77,7 +77,7 @@ class Objective:
         start: Start | None = None,
     ):
         """start: where a FlatGuide begins and its units, of which its parameters are numbers; None finds them."""
-        self.full, self.num_particles = program, num_particles
+        self.full, self.num_particles, self.asked = program, num_particles, lowering
         self.program = program if batch_size is None else program.minibatch(batch_size)
         self.evaluations = 0
         self.density = LogDensity(self.program, dtype=dtype or program.dtype, lowering=lowering)
@@ -92,7 +92,7 @@ class Objective:
                 self._prepare()
                 self._check(self._eager(guide, own, start), key)
             except RecordingError as error:
-                if lowering == "recorded":
+                if lowering != "auto":
                     raise
                 self.lowering = Lowering("eager", f"cannot be recorded: {error}")
         if self.lowering.name == "eager":
@@ -133,7 +133,7 @@ class Objective:
         model = {n: p for n, p in self.program.params.items() if used is None or f"param:{n}" in used}
         self.leaves = {n: p for n, p in {**model, **self.pair.params}.items() if p.is_floating_point()}
         self.params = {n: self._typed(p).clone() for n, p in self.leaves.items()}
-        self._compiled: dict[int, tuple[Graph, tuple[Any, ...]]] = {}
+        self._compiled: dict[int, tuple[Graph, Run]] = {}  # by the number of particles
         self._order: dict[tuple[int, int], Tensor] = {}
 
     def _typed(self, t: Tensor) -> Tensor:
@@ -199,19 +199,22 @@ class Objective:
     def _evaluate(self, params: Mapping[str, Tensor], inputs: Inputs, count: int) -> tuple[Tensor, dict[str, Tensor]]:
         if count not in self._compiled:
             begin = time.perf_counter()
-            graph = self._compile(params, inputs, count)
-            self._compiled[count] = graph, graph.prepare(list(self._data.values()))
+            self._compiled[count] = self._lowered(self._compile(params, inputs, count))
             self.seconds["compile"] += time.perf_counter() - begin
-        graph, prepared = self._compiled[count]
+        graph, run = self._compiled[count]
         fast = [*params.values(), *inputs.noise.values(), *inputs.rows.values()]
         if not graph.random:
-            with torch.no_grad():
-                loss, *gradients = graph.run(prepared, fast)
+            loss, *gradients = run(fast)
         else:
-            with torch.no_grad(), torch.random.fork_rng(devices=self._devices):
+            with torch.random.fork_rng(devices=self._devices):
                 torch.manual_seed(inputs.seed)
-                loss, *gradients = graph.run(prepared, fast)
+                loss, *gradients = run(fast)
         return loss, dict(zip(params, gradients, strict=True))
+
+    def _lowered(self, graph: Graph) -> tuple[Graph, Run]:
+        data = list(self._data.values())
+        run, self.lowering = choose(self.asked, self.device, lambda name: lower(name, graph, self.dtype).prepare(data))
+        return graph, run
 
     @property
     def _devices(self) -> list[torch.device]:
