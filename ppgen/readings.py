@@ -68,7 +68,7 @@ class RecordedReading:
         self.support: Mapping[str, Tensor] = recording.support
         self.continuous = [s.name for s in recording.continuous]
         self._graphs: dict[str, Any] = {}
-        self._lowered: dict[int, Lowered] = {}  # by the number of points; machine code goes from point to point, and is number 0
+        self._lowered: dict[int | None, Lowered] = {}  # by the number of points; None is machine code, which goes from point to point
         self._bind(program)
 
     def bound(self, program: Program) -> "RecordedReading":
@@ -85,7 +85,7 @@ class RecordedReading:
         self._slow = {n: self._typed(sources[n]) for n in others if not n.startswith("rows:")}
         self._fast = {n: sources[n] for n in others if n.startswith("rows:")}
         self._others = (*self._slow.values(), *self._fast.values())
-        self._runs: dict[int, Run] = {}
+        self._runs: dict[int | None, Run] = {}
 
     def _typed(self, t: Tensor) -> Tensor:
         """In the density's dtype, where it was in the program's own."""
@@ -99,24 +99,24 @@ class RecordedReading:
     def compile(self, points: int) -> bool:
         """Lower the density for a number of points, and compute what depends on data and parameters alone; False where that is
         done."""
-        points = 0 if self.lowering == "native" else points
-        if points in self._runs:
+        many = None if self.lowering == "native" else points
+        if many in self._runs:
             return False
-        slow, fast = (self._slow, self._fast) if points else ({**self._slow, **self._fast}, {})
-        if points not in self._lowered:
+        slow, fast = (self._slow, self._fast) if many is not None else ({**self._slow, **self._fast}, {})
+        if many not in self._lowered:
             generator = torch.Generator().manual_seed(3)
             place = self.recording.tape.inputs["position"].value
-            position = torch.rand(max(points, 1), len(place), generator=generator, dtype=torch.float64) * 2 - 1
+            position = torch.rand(points, len(place), generator=generator, dtype=torch.float64) * 2 - 1
             position = position.to(place.device, self.dtype)
-            graph = differentiated(self._density, position if points else position[0], slow, fast)
-            self._lowered[points] = lower(self.lowering, graph, self.dtype)
-        self._runs[points] = self._lowered[points].prepare(list(slow.values()))
+            graph = differentiated(self._density, position[0] if many is None else position, slow, fast)
+            self._lowered[many] = lower(self.lowering, graph, self.dtype)
+        self._runs[many] = self._lowered[many].prepare(list(slow.values()))
         return True
 
     @property
     def native(self) -> "BoundKernel | None":
         """The density with its gradient as machine code, where it is."""
-        return self._runs[0] if self.lowering == "native" else None  # type: ignore[return-value]
+        return self._runs[None] if self.lowering == "native" else None
 
     def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
         self.compile(len(position))
