@@ -1,0 +1,319 @@
+"""The metric of Hamiltonian engines, and its estimates from a window of warm-up draws and of their gradients.
+
+    M^-1 = L L',    q = L z,    z' += step p,    p += step / 2 L' grad log p(q),    p ~ Normal(0, I)
+
+In coordinates z, which L whitens, every metric is the unit one: a trajectory needs `to_position` (L p) and `to_whitened`
+(L' g), and nothing else. L = diag(scale) C, where C is the unit matrix, the unit matrix stretched along a few orthonormal
+directions, or a lower triangle. All three stand in one tuple of arrays; the parts that a kind has no use for have length 0.
+
+From the draws alone come the estimates of Stan: variances or covariance, shrunk. From draws x and gradients g comes the
+metric that minimises the Fisher divergence between the posterior and a normal, E |L^-1 (x - mean) + L' (g - mean)|^2: on
+the diagonal sd(x) / sd(g); else the geometric mean of cov(x) and cov(g)^-1, the S with S cov(g) S = cov(x). For a normal
+posterior it is exact as soon as the draws span the space, whatever their noise.
+
+Sources: Stan Reference Manual, "Automatic parameter tuning" (shrinkage); Seyboldt, Carlson & Carpenter, arXiv 2603.18845,
+2026 (Fisher divergence, low rank); Bhatia, Positive Definite Matrices, 2007, ch. 4 (geometric mean).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from numba import njit
+from torch import Tensor
+
+__all__ = [
+    "METRICS",
+    "Covariance",
+    "DenseFisher",
+    "DiagonalFisher",
+    "LowRankFisher",
+    "Metric",
+    "MetricEstimator",
+    "Variance",
+    "to_position",
+    "to_whitened",
+]
+
+FAST = {"contract", "nsz", "reassoc", "arcp"}  # sums may be reordered; nan and inf stay what they are
+
+
+class Metric(NamedTuple):
+    """L of each chain: diag(scale) (I + sum_r vectors_r (sqrt(values_r) - 1) vectors_r'), or diag(scale) triangle.
+
+    scale      (chains, dim)
+    vectors    (chains, rank, dim), orthonormal rows; zero where the value is 1
+    values     (chains, rank), variances along the vectors in units of the scale, those of 1 last
+    triangle   (chains, dim, dim), lower, or (chains, 0, 0)
+    """
+
+    scale: Tensor
+    vectors: Tensor
+    values: Tensor
+    triangle: Tensor
+
+    @classmethod
+    def diagonal(cls, scale: Tensor, rank: int = 0) -> "Metric":
+        chains, dim = scale.shape
+        return cls(scale, scale.new_zeros(chains, rank, dim), scale.new_ones(chains, rank), scale.new_zeros(chains, 0, 0))
+
+    @classmethod
+    def dense(cls, scale: Tensor, correlation: Tensor) -> "Metric":
+        """M^-1 = diag(scale) correlation diag(scale); correlation (chains, dim, dim) need not have a unit diagonal."""
+        return cls.diagonal(scale)._replace(triangle=torch.linalg.cholesky(correlation))
+
+    def to(self, like: Tensor) -> "Metric":
+        return Metric(*(field.to(like) for field in self))
+
+    def shared(self, chains: int) -> "Metric":
+        """One chain's metric as that of all."""
+        return Metric(*(field.expand(chains, *field.shape[1:]).contiguous() for field in self))
+
+    def to_position(self, momentum: Tensor) -> Tensor:
+        """L p, (chains, dim)."""
+        return self.scale * (_times(self.triangle, momentum) if self._dense else self._stretch(momentum, self.values.sqrt()))
+
+    def to_whitened(self, gradient: Tensor) -> Tensor:
+        """L' g, (chains, dim)."""
+        scaled = self.scale * gradient
+        return _times(self.triangle.mT, scaled) if self._dense else self._stretch(scaled, self.values.sqrt())
+
+    def whiten(self, position: Tensor) -> Tensor:
+        """L^-1 q, (chains, dim)."""
+        scaled = position / self.scale
+        if self._dense:
+            return torch.linalg.solve_triangular(self.triangle, scaled[..., None], upper=False)[..., 0]
+        return self._stretch(scaled, self.values.rsqrt())
+
+    def root(self) -> Tensor:
+        """L, (chains, dim, dim)."""
+        chains, dim = self.scale.shape
+        columns = torch.eye(dim).to(self.scale).expand(chains, -1, -1)
+        return torch.stack([self.to_position(columns[:, i]) for i in range(dim)], -1)
+
+    @property
+    def _dense(self) -> bool:
+        return self.triangle.shape[-1] > 0
+
+    def _stretch(self, x: Tensor, by: Tensor) -> Tensor:
+        return x + _times(self.vectors.mT, (by - 1) * _times(self.vectors, x))
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def to_position(scale, vectors, values, triangle, momentum, out):  # type: ignore[no-untyped-def]
+    """out = L p for one chain's arrays; `out` is not `momentum`."""
+    if triangle.shape[0]:
+        for i in range(len(scale)):
+            row, total = triangle[i], out[i] * 0
+            for j in range(i + 1):
+                total += row[j] * momentum[j]
+            out[i] = scale[i] * total
+        return
+    out[:] = momentum
+    _stretch(vectors, values, out)
+    for i in range(len(scale)):
+        out[i] *= scale[i]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def to_whitened(scale, vectors, values, triangle, gradient, out):  # type: ignore[no-untyped-def]
+    """out = L' g for one chain's arrays; `out` is not `gradient`."""
+    if triangle.shape[0]:
+        out[:] = 0
+        for i in range(len(scale)):
+            row, factor = triangle[i], scale[i] * gradient[i]
+            for j in range(i + 1):
+                out[j] += row[j] * factor
+        return
+    for i in range(len(scale)):
+        out[i] = scale[i] * gradient[i]
+    _stretch(vectors, values, out)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _stretch(vectors, values, x):  # type: ignore[no-untyped-def]
+    """In place; one direction after the other is all at once, since they are orthogonal. Rank is what is kept, not its limit."""
+    for r in range(len(values)):
+        if values[r] == 1:
+            break
+        row, along = vectors[r], x[0] * 0
+        for i in range(len(x)):
+            along += row[i] * x[i]
+        along *= values[r] ** 0.5 - 1
+        for i in range(len(x)):
+            x[i] += along * row[i]
+
+
+class MetricEstimator(ABC):
+    """A kind of metric and how it is found."""
+
+    @abstractmethod
+    def _estimate(self, draws: Tensor, gradients: Tensor) -> Metric:
+        """Of at least two draws, in float64, all finite."""
+
+    def _shaped(self, metric: Metric) -> Metric:
+        """A diagonal metric with the arrays of this kind."""
+        return metric
+
+    def unit(self, position: Tensor) -> Metric:
+        """To begin with, for chains at `position` (chains, dim)."""
+        return self._shaped(Metric.diagonal(torch.ones_like(position)))
+
+    def estimate(self, draws: Tensor, gradients: Tensor, pooled: bool = False) -> Metric:
+        """From a window of each chain, (chains, n, dim) both, of the same dtype; `pooled` makes one window of them all.
+
+        Coordinates of which nothing can be learned (constant draws and gradients, values that are not finite) keep scale 1;
+        a single draw gives the unit metric.
+        """
+        chains, n, dim = draws.shape
+        if pooled:
+            draws, gradients = (x.reshape(1, chains * n, dim) for x in (draws, gradients))
+        if draws.shape[1] < 2:
+            return self.unit(draws.new_ones(chains, dim))
+        finite = (draws.isfinite() & gradients.isfinite()).all(1, keepdim=True)
+        metric = self._estimate(*(torch.where(finite, x, 0.0).double() for x in (draws, gradients)))
+        return metric.shared(chains).to(draws)
+
+
+@dataclass(frozen=True)
+class Variance(MetricEstimator):
+    """Stan's diagonal: variances of the draws, mixed with `shrinkage` draws' worth of 1e-3."""
+
+    shrinkage: float = 5.0
+
+    def _estimate(self, draws: Tensor, gradients: Tensor) -> Metric:
+        n = draws.shape[1]
+        return Metric.diagonal(((n * draws.var(1) + 1e-3 * self.shrinkage) / (n + self.shrinkage)).sqrt())
+
+
+@dataclass(frozen=True)
+class Covariance(MetricEstimator):
+    """Stan's dense metric: the draws' covariance, mixed with `shrinkage` draws' worth of 1e-3 times the unit matrix."""
+
+    shrinkage: float = 5.0
+
+    def _estimate(self, draws: Tensor, gradients: Tensor) -> Metric:
+        n = draws.shape[1]
+        scale = ((n * draws.var(1) + 1e-3 * self.shrinkage) / (n + self.shrinkage)).sqrt()  # so that the triangle is of order 1
+        x = (draws - draws.mean(1, keepdim=True)) / scale[:, None]
+        added = 1e-3 * self.shrinkage / scale**2 + 1e-8 * n  # the latter so that rounding leaves it positive definite
+        correlation = (n / (n - 1) * x.mT @ x + torch.diag_embed(added)) / (n + self.shrinkage)
+        return Metric.dense(scale, correlation)
+
+    def _shaped(self, metric: Metric) -> Metric:
+        return Metric.dense(metric.scale, torch.diag_embed(torch.ones_like(metric.scale)))
+
+
+@dataclass(frozen=True)
+class DiagonalFisher(MetricEstimator):
+    """The diagonal of least Fisher divergence."""
+
+    def _estimate(self, draws: Tensor, gradients: Tensor) -> Metric:
+        return Metric.diagonal(_fisher_scale(draws, gradients))
+
+
+@dataclass(frozen=True)
+class DenseFisher(MetricEstimator):
+    """The matrix of least Fisher divergence. It learns all correlations; dim^2 numbers and operations a leapfrog step.
+
+    gamma   pseudo-variance of draws and of gradients, in units of the scale, that holds unseen directions at 1
+    """
+
+    gamma: float = 1e-5
+
+    def _estimate(self, draws: Tensor, gradients: Tensor) -> Metric:
+        scale, x, g = _scaled(draws, gradients)
+        return Metric.dense(scale, _geometric_mean(_second_moments(x, self.gamma), _second_moments(g, self.gamma)))
+
+    def _shaped(self, metric: Metric) -> Metric:
+        return Metric.dense(metric.scale, torch.diag_embed(torch.ones_like(metric.scale)))
+
+
+@dataclass(frozen=True)
+class LowRankFisher(MetricEstimator):
+    """The diagonal, and on top of it the directions in which the posterior is far wider or narrower than the diagonal says.
+
+    They are sought in the span of the window's draws and gradients: n^2 dim operations a window of n draws, where those are
+    fewer than half of dim; 4 rank dim operations a leapfrog step.
+
+    rank     directions, at most
+    cutoff   a direction counts if its variance, in units of the scale, is above `cutoff` or below its inverse
+    gamma    as for DenseFisher
+    """
+
+    rank: int = 64
+    cutoff: float = 2.0
+    gamma: float = 1e-5
+
+    def _estimate(self, draws: Tensor, gradients: Tensor) -> Metric:
+        scale, x, g = _scaled(draws, gradients)
+        basis = _span(x, g)  # (chains, m, dim), orthonormal rows
+        mean = _geometric_mean(*(_second_moments(z @ basis.mT, self.gamma) for z in (x, g)))
+        values, vectors = torch.linalg.eigh(mean)
+        rank = min(self.rank, scale.shape[1])
+        kept = min(rank, values.shape[1])
+        away, order = values.log().abs().sort(descending=True)
+        away, order = away[:, :kept], order[:, :kept]
+        counts = away > torch.tensor(self.cutoff).log()
+        rows = vectors.gather(2, order[:, None].expand(-1, values.shape[1], -1)).mT @ basis
+        metric = Metric.diagonal(scale, rank)
+        metric.values[:, :kept] = torch.where(counts, values.gather(1, order), 1.0)
+        metric.vectors[:, :kept] = torch.where(counts[..., None], rows, 0.0)
+        return metric
+
+    def _shaped(self, metric: Metric) -> Metric:
+        return Metric.diagonal(metric.scale, min(self.rank, metric.scale.shape[1]))
+
+
+METRICS: Mapping[str, MetricEstimator] = {
+    "variance": Variance(),
+    "covariance": Covariance(),
+    "diagonal": DiagonalFisher(),
+    "dense": DenseFisher(),
+    "low_rank": LowRankFisher(),
+}
+
+
+def _times(matrix: Tensor, x: Tensor) -> Tensor:
+    return (matrix @ x[..., None])[..., 0]
+
+
+def _fisher_scale(draws: Tensor, gradients: Tensor) -> Tensor:
+    """sqrt(sd(x) / sd(g)), (chains, dim); by one of them where the other is constant, 1 where both are."""
+    x, g = (_sd(z) for z in (draws, gradients))
+    return torch.where(x > 0, x, torch.where(g > 0, 1 / g, 1.0)).sqrt() * torch.where(g > 0, 1 / g, torch.where(x > 0, x, 1.0)).sqrt()
+
+
+def _sd(x: Tensor) -> Tensor:
+    """0 where what varies is rounding alone."""
+    sd = x.std(1)
+    return torch.where(sd > 1e-14 * x.abs().amax(1), sd, 0.0)
+
+
+def _scaled(draws: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The diagonal of least Fisher divergence, and deviations of draws and gradients in its units."""
+    scale = _fisher_scale(draws, gradients)
+    x, g = (z - z.mean(1, keepdim=True) for z in (draws, gradients))
+    return scale, x / scale[:, None], g * scale[:, None]
+
+
+def _span(x: Tensor, g: Tensor) -> Tensor:
+    """Orthonormal rows whose span holds all rows of x and g: the unit matrix where nothing is saved."""
+    chains, n, dim = x.shape
+    if 2 * n >= dim:
+        return torch.eye(dim).to(x).expand(chains, -1, -1)
+    return torch.linalg.qr(torch.cat([x, g], 1).mT).Q.mT
+
+
+def _second_moments(x: Tensor, gamma: float) -> Tensor:
+    return x.mT @ x / (x.shape[1] - 1) + gamma * torch.eye(x.shape[2]).to(x)
+
+
+def _geometric_mean(a: Tensor, b: Tensor) -> Tensor:
+    """The S, symmetric and positive definite, with S b S = a: by b = R R' and R' a R = V D V', R'^-1 V D^1/2 V' R^-1."""
+    lower = torch.linalg.cholesky(b)
+    values, vectors = torch.linalg.eigh(lower.mT @ a @ lower)
+    half = torch.linalg.solve_triangular(lower.mT, vectors * values.clamp(min=0.0)[:, None] ** 0.25, upper=True)
+    return half @ half.mT
