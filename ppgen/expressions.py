@@ -1,0 +1,215 @@
+"""Recorded operations as formulas: `Normal(loc[assignment], scale)` from the nodes of its arguments.
+
+What only changes a shape is not shown; a stretch of operations that uses the parameters of one network is that network,
+applied to what enters it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .straightline import Node, identity
+
+__all__ = ["Expressions", "module_of"]
+
+LONGEST = 72  # characters; a longer formula becomes f(what it depends on)
+PRODUCT, SUM, ATOM = 2, 1, 9  # how tightly an operation binds
+
+# By the name of an operation, whatever its overload
+HIDDEN = {
+    "expand", "view", "reshape", "_unsafe_view", "unsqueeze", "squeeze", "clone", "_to_copy", "alias", "lift_fresh", "detach", "contiguous",
+    "permute", "broadcast_to",
+}  # fmt: skip
+INFIX = {"add": (" + ", SUM), "sub": (" - ", SUM), "mul": (" * ", PRODUCT), "div": (" / ", PRODUCT), "mm": (" @ ", PRODUCT),
+         "mv": (" @ ", PRODUCT), "bmm": (" @ ", PRODUCT), "dot": (" @ ", PRODUCT), "matmul": (" @ ", PRODUCT),
+         "lt": (" < ", 0), "le": (" <= ", 0), "gt": (" > ", 0), "ge": (" >= ", 0), "eq": (" == ", 0), "ne": (" != ", 0)}  # fmt: skip
+TRANSPOSED = {"t", "transpose", "numpy_T", "mT"}
+
+
+def module_of(parameter: str) -> str | None:
+    """The network that a parameter belongs to, by its name; None for a parameter of its own."""
+    for separator in ("$$$", "."):
+        head, found, _ = parameter.partition(separator)
+        if found:
+            return head
+    return None
+
+
+class Expressions:
+    """Formulas of nodes.
+
+    names   of inputs, of marks and of constants: id of a node -> its name
+    """
+
+    def __init__(self, names: Mapping[int, str], constant_name: Callable[[Tensor], str | None]):
+        self.names, self.constant_name = names, constant_name
+
+    def of(self, node: Node) -> str:
+        text, _ = self._of(node)
+        if len(text) <= LONGEST:
+            return text
+        leaves = self.leaves(node)
+        return f"f({', '.join(leaves)})"
+
+    def leaves(self, node: Node) -> list[str]:
+        """Names of what a node depends on, in the order in which they are met; a network's parameters are the network."""
+        found: dict[str, None] = {}
+        seen: set[int] = set()
+        todo = [node]
+        while todo:
+            n = todo.pop()
+            if id(n) in seen:
+                continue
+            seen.add(id(n))
+            if id(n) in self.names:
+                name = self.names[id(n)]
+                found[module_of(name) or name] = None
+            else:
+                todo += reversed(n.parents)
+        return list(found)
+
+    def _of(self, node: Any) -> tuple[str, int]:
+        """A formula and how tightly it binds."""
+        if not isinstance(node, Node):
+            return _number(node), ATOM
+        if id(node) in self.names:
+            return self.names[id(node)], ATOM
+        if node.constant is not None:
+            return self._constant(node.constant), ATOM
+        if (network := self._network(node)) is not None:
+            return network, ATOM
+        name = str(getattr(node.target, "_opname", getattr(node.target, "__name__", node.target)))
+        if node.target is identity or name in HIDDEN:
+            return self._of(node.args[0])
+        if name in TRANSPOSED:
+            return f"{self._inside(node.args[0], ATOM)}.T", ATOM
+        if name in INFIX:
+            return self._infix(node, *INFIX[name])
+        if name == "rsub":
+            return f"{self._inside(node.args[1], SUM)} - {self._inside(node.args[0], PRODUCT)}", SUM
+        if name == "neg":
+            return f"-{self._inside(node.args[0], PRODUCT)}", SUM
+        if name == "reciprocal":
+            return f"1 / {self._inside(node.args[0], ATOM)}", PRODUCT
+        if name == "pow":
+            return f"{self._inside(node.args[0], ATOM)}^{self._inside(node.args[1], ATOM)}", ATOM - 1
+        if name in ("index", "gather", "index_select", "select", "slice"):
+            return self._indexed(node, name), ATOM
+        if name in ("addmm", "baddbmm"):
+            bias, x, weight = node.args[:3]
+            return f"{self._inside(x, PRODUCT)} @ {self._inside(weight, ATOM)} + {self._inside(bias, SUM)}", SUM
+        return f"{name.strip('_')}({', '.join(self._of(a)[0] for a in _operands(node))})", ATOM
+
+    def _inside(self, node: Any, binding: int) -> str:
+        """A formula as an operand of one that binds this tightly."""
+        text, own = self._of(node)
+        return text if own >= binding else f"({text})"
+
+    def _infix(self, node: Node, sign: str, binding: int) -> tuple[str, int]:
+        left, right = node.args[0], node.args[1]
+        alone = {" + ": 0.0, " - ": 0.0, " * ": 1.0, " / ": 1.0}.get(sign)
+        if alone is not None and _uniform(right) == alone:
+            return self._of(left)
+        if sign in (" + ", " * ") and _uniform(left) == alone:
+            return self._of(right)
+        strictly = binding + 1 if sign in (" - ", " / ") else binding
+        return f"{self._inside(left, binding)}{sign}{self._inside(right, strictly)}", binding
+
+    def _indexed(self, node: Node, name: str) -> str:
+        base = self._inside(node.args[0], ATOM)
+        shape = node.args[0].value.shape
+        if name == "index":
+            at = [":" if i is None or _counts(i, n) else self._of(i)[0] for i, n in zip(node.args[1], shape, strict=False)]
+            while at and at[-1] == ":":
+                at.pop()
+            return f"{base}[{', '.join(at)}]" if at else base
+        if name in ("gather", "index_select"):
+            return f"{base}[{self._of(node.args[2])[0]}]"
+        dim = (node.args[1] if len(node.args) > 1 else 0) % max(len(shape), 1)
+        if name == "select":
+            index = node.args[2] % shape[dim]
+            return f"{base}[{':, ' * dim}{index}]" if dim < 2 else f"{base}[..., {index}]"
+        start = node.args[2] if len(node.args) > 2 and node.args[2] is not None else 0
+        stop = node.args[3] if len(node.args) > 3 and node.args[3] is not None else shape[dim]
+        whole = start == 0 and stop >= shape[dim]
+        return base if whole else f"{base}[{':, ' * dim}{start or ''}:{'' if stop >= shape[dim] else stop}]"
+
+    def _constant(self, t: Tensor) -> str:
+        value = _uniform(t)
+        return self.constant_name(t) or ("constant" if value is None else _number(value))
+
+    def _network(self, node: Node) -> str | None:
+        """`decoder(z)` where a node is computed from z by operations that use parameters of `decoder` and of no other network.
+
+        Walks up from the node: what lies between is the network's as long as one of its parameters is still above.
+        """
+        owners = {module_of(n) for n in self._parameters(node)}
+        if len(owners) != 1 or None in owners or not self._heavy(node):
+            return None
+        (owner,) = owners
+        inputs: dict[str, None] = {}
+        seen: set[int] = set()
+        todo = [node]
+        while todo:
+            n = todo.pop()
+            if id(n) in seen or (id(n) in self.names and module_of(self.names[id(n)]) == owner):
+                continue
+            seen.add(id(n))
+            if owner in {module_of(p) for p in self._parameters(n)}:
+                todo += reversed(n.parents)
+            elif n.constant is None:
+                inputs[self._of(n)[0]] = None
+        return f"{owner}({', '.join(inputs)})"
+
+    def _parameters(self, node: Node) -> set[str]:
+        """Names of the parameters above a node that belong to networks; none above a mark."""
+        found: set[str] = set()
+        seen: set[int] = set()
+        todo = [node]
+        while todo:
+            n = todo.pop()
+            if id(n) in seen:
+                continue
+            seen.add(id(n))
+            if id(n) in self.names:
+                if n.is_input and module_of(self.names[id(n)]) is not None:
+                    found.add(self.names[id(n)])
+            else:
+                todo += n.parents
+        return found
+
+    def _heavy(self, node: Node) -> bool:
+        """Whether the last operation is more than a change of shape, which is looked through."""
+        name = str(getattr(node.target, "_opname", ""))
+        return name not in HIDDEN and node.target is not identity
+
+
+def _operands(node: Node) -> Sequence[Any]:
+    found: list[Any] = []
+    for a in node.args:
+        found += [x for x in a if isinstance(x, Node)] if isinstance(a, (list, tuple)) else [a] if isinstance(a, Node) else []
+    return found
+
+
+def _uniform(x: Any) -> float | None:
+    """The number that a value is everywhere; None where there is none."""
+    if isinstance(x, Node):
+        x = x.constant
+    if isinstance(x, (int, float)):
+        return float(x)
+    if not isinstance(x, Tensor) or not x.numel() or x.is_complex():
+        return None
+    first = x.reshape(-1)[0]
+    return float(first) if bool((x == first).all()) else None
+
+
+def _number(x: Any) -> str:
+    return f"{x:.4g}" if isinstance(x, float) else str(x)
+
+
+def _counts(i: Any, size: int) -> bool:
+    """Whether an index is 0, 1, ..., size - 1: the place of a row in its own plate."""
+    t = i.constant if isinstance(i, Node) else None
+    return t is not None and t.numel() == size and bool((t.reshape(-1) == torch.arange(size)).all())
