@@ -49,7 +49,8 @@ def copy(w: Writer, a: View, out: View) -> None:
 def matmul(w: Writer, a: View, b: View, out: View) -> None:
     """(..., m, k) times (..., k, n) into (..., m, n).
 
-    A view of one dimension is a row on the left and a column on the right, and `out` lacks that dimension.
+    Where there is no batch, a view of one dimension is a row on the left and a column on the right, and `out` lacks that
+    dimension.
     """
     if len(a.shape) == 1:
         a, out = _with_dimension(a, 0), _with_dimension(out, len(out.shape) - (len(b.shape) > 1))
@@ -61,19 +62,18 @@ def matmul(w: Writer, a: View, b: View, out: View) -> None:
         fill(w, out, 0.0)
     *batch, m, n = out.shape
     extents = {"i": m, "j": n, "k": a.shape[-1]}
-    with w.loops(batch) as at:
-        with w.loops([extents[v] for v in order[:-1]]) as outer:
-            where: dict[str, Coordinate] = dict(zip(order, outer, strict=False))
-            total = w.variable(0.0) if inner_product else ""
-            with w.loop(extents[order[-1]]) as where[order[-1]]:
-                i, j, k = (where[v] for v in "ijk")
-                product = w.real("mul", w.load(a, *at, i, k), w.load(b, *at, k, j))
-                if inner_product:
-                    w.update(total, product, "add")
-                else:
-                    w.store(out, (*at, i, j), product, "add")
+    with w.loops(batch) as at, w.loops([extents[v] for v in order[:-1]]) as outer:
+        where: dict[str, Coordinate] = dict(zip(order, outer, strict=False))
+        total = w.variable(0.0) if inner_product else ""
+        with w.loop(extents[order[-1]]) as where[order[-1]]:
+            i, j, k = (where[v] for v in "ijk")
+            product = w.real("mul", w.load(a, *at, i, k), w.load(b, *at, k, j))
             if inner_product:
-                w.store(out, (*at, where["i"], where["j"]), total)
+                w.update(total, product, "add")
+            else:
+                w.store(out, (*at, i, j), product, "add")
+        if inner_product:
+            w.store(out, (*at, where["i"], where["j"]), total)
 
 
 def _with_dimension(view: View, dim: int) -> View:
@@ -169,7 +169,7 @@ def triangular_solve(w: Writer, a: View, b: View, out: View, *, upper: bool, lef
         a, b, out, upper = transposed(a), transposed(b), transposed(out), not upper
     if out != b:
         copy(w, b, out)
-    *batch, n, m = out.shape
+    *batch, _, m = out.shape
     with w.loops(batch) as at:
         if m > 1 and out.strides[-1] == 1:
             _substitute_rows(w, a, out, at, upper, unit)
