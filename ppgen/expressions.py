@@ -25,7 +25,17 @@ HIDDEN = {
 INFIX = {"add": (" + ", SUM), "sub": (" - ", SUM), "mul": (" * ", PRODUCT), "div": (" / ", PRODUCT), "mm": (" @ ", PRODUCT),
          "mv": (" @ ", PRODUCT), "bmm": (" @ ", PRODUCT), "dot": (" @ ", PRODUCT), "matmul": (" @ ", PRODUCT),
          "lt": (" < ", 0), "le": (" <= ", 0), "gt": (" > ", 0), "ge": (" >= ", 0), "eq": (" == ", 0), "ne": (" != ", 0)}  # fmt: skip
-TRANSPOSED = {"t", "transpose", "numpy_T", "mT"}
+# A formula, how tightly it binds, and which arguments stand in it, each as an operand of something that binds so tightly
+PATTERNS: Mapping[str, tuple[Any, ...]] = {
+    "t": ("{}.T", ATOM, (0, ATOM)),
+    "transpose": ("{}.T", ATOM, (0, ATOM)),
+    "rsub": ("{} - {}", SUM, (1, SUM), (0, PRODUCT)),
+    "neg": ("-{}", SUM, (0, PRODUCT)),
+    "reciprocal": ("1 / {}", PRODUCT, (0, ATOM)),
+    "pow": ("{}^{}", ATOM - 1, (0, ATOM), (1, ATOM)),
+    "addmm": ("{} @ {} + {}", SUM, (1, PRODUCT), (2, ATOM), (0, SUM)),
+    "baddbmm": ("{} @ {} + {}", SUM, (1, PRODUCT), (2, ATOM), (0, SUM)),
+}
 
 
 def module_of(parameter: str) -> str | None:
@@ -80,26 +90,18 @@ class Expressions:
             return self._constant(node.constant), ATOM
         if (network := self._network(node)) is not None:
             return network, ATOM
-        name = str(getattr(node.target, "_opname", getattr(node.target, "__name__", node.target)))
+        return self._operation(node, str(getattr(node.target, "_opname", getattr(node.target, "__name__", node.target))))
+
+    def _operation(self, node: Node, name: str) -> tuple[str, int]:
         if node.target is identity or name in HIDDEN:
             return self._of(node.args[0])
-        if name in TRANSPOSED:
-            return f"{self._inside(node.args[0], ATOM)}.T", ATOM
         if name in INFIX:
             return self._infix(node, *INFIX[name])
-        if name == "rsub":
-            return f"{self._inside(node.args[1], SUM)} - {self._inside(node.args[0], PRODUCT)}", SUM
-        if name == "neg":
-            return f"-{self._inside(node.args[0], PRODUCT)}", SUM
-        if name == "reciprocal":
-            return f"1 / {self._inside(node.args[0], ATOM)}", PRODUCT
-        if name == "pow":
-            return f"{self._inside(node.args[0], ATOM)}^{self._inside(node.args[1], ATOM)}", ATOM - 1
         if name in ("index", "gather", "index_select", "select", "slice"):
             return self._indexed(node, name), ATOM
-        if name in ("addmm", "baddbmm"):
-            bias, x, weight = node.args[:3]
-            return f"{self._inside(x, PRODUCT)} @ {self._inside(weight, ATOM)} + {self._inside(bias, SUM)}", SUM
+        if name in PATTERNS:
+            pattern, binding, *operands = PATTERNS[name]
+            return pattern.format(*[self._inside(node.args[i], tightness) for i, tightness in operands]), binding
         return f"{name.strip('_')}({', '.join(self._of(a)[0] for a in _operands(node))})", ATOM
 
     def _inside(self, node: Any, binding: int) -> str:
@@ -114,6 +116,8 @@ class Expressions:
             return self._of(left)
         if sign in (" + ", " * ") and _uniform(left) == alone:
             return self._of(right)
+        if sign == " / " and _total_of(right, left):  # a law normalises its probabilities by itself
+            return self._of(left)
         strictly = binding + 1 if sign in (" - ", " / ") else binding
         return f"{self._inside(left, binding)}{sign}{self._inside(right, strictly)}", binding
 
@@ -161,7 +165,7 @@ class Expressions:
                 todo += reversed(n.parents)
             elif n.constant is None:
                 inputs[self._of(n)[0]] = None
-        return f"{owner}({', '.join(inputs)})"
+        return f"{owner}({', '.join(inputs)})" if inputs else str(owner)
 
     def _parameters(self, node: Node) -> set[str]:
         """Names of the parameters above a node that belong to networks; none above a mark."""
@@ -203,6 +207,13 @@ def _uniform(x: Any) -> float | None:
         return None
     first = x.reshape(-1)[0]
     return float(first) if bool((x == first).all()) else None
+
+
+def _total_of(x: Any, parts: Any) -> bool:
+    """Whether x is the sum of `parts`, whatever its shape."""
+    while isinstance(x, Node) and str(getattr(x.target, "_opname", "")) in HIDDEN:
+        x = x.args[0]
+    return isinstance(x, Node) and getattr(x.target, "_opname", "") == "sum" and x.args[0] is parts
 
 
 def _number(x: Any) -> str:

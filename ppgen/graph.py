@@ -6,8 +6,6 @@ tried: the value at its start is changed, all others are held, and an edge along
 that cannot be recorded is run instead, once for every value that is changed; the edges are those along which something did.
 """
 
-import copy
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,7 +13,7 @@ import networkx as nx
 import torch
 from torch import Tensor
 from torch.distributions import biject_to
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._pytree import tree_flatten
 
 from .errors import EliminationError, NameNotFoundError, RecordingError
 from .expressions import Expressions, module_of
@@ -89,14 +87,11 @@ def structure(program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) 
 
     Raises what Program raises.
     """
-    method = None
+    method: str | None = None
     owner = getattr(program, "__self__", None)
     if isinstance(owner, torch.nn.Module):  # `family.guide`
-        method, program = program.__name__, owner  # type: ignore[union-attr]
-    if method is None:
-        p = Program.of(program, *args, **kwargs)
-    else:
-        p = Program(program, *args, **kwargs) if args or kwargs else Program.of(program)
+        method, program = program.__name__, owner
+    p = Program.of(program, *args, **kwargs)
     try:
         return _Reading(p, method).structure()
     except (RecordingError, EliminationError) as error:
@@ -288,7 +283,9 @@ class _Reading(_Graphing):
         outputs = [o for s in sites for o in self._outputs(s)]
         owners = [s for s in sites for _ in self._outputs(s)]
         graph = cut(self.tape, given, outputs)
-        values = [n.value.detach() for n in given]
+        generator = torch.Generator().manual_seed(8)
+        # parameters and arguments are moved first: a weight that begins at 0 would hide what it multiplies
+        values = [n.value.detach() if n.mark is not None else _other_value(n.value.detach(), None, generator) for n in given]
         with torch.no_grad():
             before = graph(*values)
             tried = {(u, v): False for u, v in self.result.edges if v in sites}
@@ -334,9 +331,9 @@ class _ByRunning(_Graphing):
         self.add_sites(first, first.laws)
         held = {n: s.value for n, s in first.sites.items() if s.kind == "latent"}
         generator = torch.Generator().manual_seed(7)
-        for source in held:
+        for source, value in held.items():
             for _ in range(TRIED):
-                after = self.run(held={**held, source: _other_value(held[source], first.laws[source], generator)})
+                after = self.run(held={**held, source: _other_value(value, first.laws[source], generator)})
                 self._compare(source, first, after)
         for argument in self.arguments:
             for _ in range(TRIED):
@@ -391,9 +388,10 @@ def _arguments_of(law: Any) -> Iterator[tuple[str, Tensor]]:
     """The tensors that a distribution was made with, by name, as the user gave them."""
     found: dict[str, Tensor] = {}
     for base in bases(law):
+        given = base.__dict__.get("_param")  # where `probs` and `logits` are made of each other on first use
         for name in getattr(base, "arg_constraints", {}):
             value = base.__dict__.get(name)
-            if isinstance(value, Tensor) and name not in found:
+            if isinstance(value, Tensor) and name not in found and (given is None or value is given):
                 found[name] = value
     return iter(found.items())
 
