@@ -99,11 +99,14 @@ def structure(program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) 
 
 
 class _Held(FromUniform):
-    """Every latent site holds a value, discrete ones too, and keeps its distribution."""
+    """Every latent site holds a value, discrete ones too, and keeps its distribution.
 
-    def __init__(self, *, held: Mapping[str, Any] | None = None, **settings: Any):
+    held      values of sites; the others are uniform in unconstrained space, or, for a guide, which can always be sampled, drawn
+    """
+
+    def __init__(self, *, held: Mapping[str, Any] | None = None, draw: bool = False, **settings: Any):
         super().__init__(**settings)
-        self.held = held or {}
+        self.held, self.draw = held or {}, draw
         self.laws: dict[str, Any] = {}
 
     def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
@@ -111,6 +114,9 @@ class _Held(FromUniform):
         if name in self.held:
             value = self.held[name]
             latent = None if msg["fn"].support.is_discrete else Latent(torch.Size(), value, None, None, None)
+        elif self.draw and not msg["fn"].support.is_discrete:
+            value = msg["fn"].sample()
+            latent = Latent(torch.Size(), value, None, None, None)
         else:
             value, latent = super().latent_value(msg)
         return (value if latent is None else self.mark(value, name)), latent
@@ -130,7 +136,7 @@ class _Graphing:
     def run(self, **settings: Any) -> _Held:
         generator = torch.Generator().manual_seed(6)
         with seeded(6):
-            return self.program.run(_Held, generator=generator, radius=1.0, method=self.method, **settings)
+            return self.program.run(_Held, generator=generator, radius=1.0, method=self.method, draw=self.method is not None, **settings)
 
     def add_sites(self, run: Evaluation, laws: Mapping[str, Any]) -> None:
         self.result.graph["plates"] = {
@@ -310,7 +316,7 @@ class _Reading(_Graphing):
             others = list(values)
             for i in mine:
                 law = self.run_.laws.get(source) if given[i].mark is not None else None
-                others[i] = _other_value(values[i], law, generator)
+                others[i] = law.sample() if law is not None and self.method else _other_value(values[i], law, generator)
             if all(torch.equal(others[i], values[i]) for i in mine):
                 return set(owners)
             after = graph(*others)
