@@ -2,7 +2,8 @@
 
 from .hmc import HMC
 from .importance import ImportanceSampling
+from .mala import MALA
 from .nuts import NUTS
 from .svi import SVI
 
-__all__ = ["HMC", "NUTS", "SVI", "ImportanceSampling"]
+__all__ = ["HMC", "MALA", "NUTS", "SVI", "ImportanceSampling"]

@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,21 +17,12 @@ from ..program import Program
 from ..provenance import provenance
 from ..targets import LogDensity
 
-__all__ = ["ChainEngine", "select"]
-
-Tensors = TypeVar("Tensors", bound=tuple[Tensor, ...])
-
-
-def select(mask: Tensor, yes: Tensors, no: Tensors) -> Tensors:
-    """Chain by chain, one of two named tuples of tensors (chains, ...); mask (chains,)."""
-    column = mask[:, None]
-    fields = [torch.where(mask if a.dim() == 1 else column, a, b) for a, b in zip(yes, no, strict=True)]
-    return cast("Any", type(yes))._make(fields)
+__all__ = ["ChainEngine"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChainEngine(SteppingEngine):
-    """Markov chains over the flat unconstrained position, all in one batch. State has a `position` (chains, dim).
+    """Markov chains over the flat unconstrained position, made in blocks whose draws are `position` (chains, draws, dim).
 
     num_warmup    draws per chain that adapt and are not kept
     num_samples   draws kept per chain
@@ -68,9 +59,6 @@ class ChainEngine(SteppingEngine):
     def kept(self, at: int) -> slice:
         return slice((self.num_warmup - at - 1) % self.thinning, None, self.thinning)
 
-    def collect(self, state: Any) -> dict[str, Tensor]:
-        return {"position": state.position}
-
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
         begin = time.perf_counter()
         program = Program.of(program, *args, **kwargs)
@@ -83,7 +71,7 @@ class ChainEngine(SteppingEngine):
     def _posterior(self, density: LogDensity, run: Run, begin: float) -> Posterior:
         collecting = time.perf_counter()
         program = density.program
-        draws = density.latents(run.draws["position"], Key(self.seed, 0, self.chains, density.device))
+        draws = density.latents(run.draws["position"].to(density.device), Key(self.seed, 0, self.chains, density.device))
         if self.keep is not None:
             draws = {n: draws[n] for n in self.keep}
         end = time.perf_counter()

@@ -1,115 +1,50 @@
-"""What Hamiltonian engines share: the leapfrog step, the metric, and a warm-up that finds step size and metric.
+"""What Hamiltonian engines share: a warm-up that finds step size and metric.
 
     H(q, p) = -log p(q) + p' M^-1 p / 2,    p ~ Normal(0, M)
 
-The inverse mass matrix M^-1 estimates the posterior's covariance. Warm-up is Stan's: a fast phase, windows that double and
-end with a new metric, a last phase for the step size, which is found by dual averaging.
+Warm-up runs in windows, each of which ends with a new metric (_metric.py) and a search for the step size that goes with it;
+within a window the step size is found by dual averaging, draw by draw (_trajectory.py).
 
 Sources: Hoffman & Gelman, JMLR 15, 2014 (dual averaging, algorithm 5); Stan Reference Manual, "Automatic parameter tuning"
-(phases, regularisation); Welford, Technometrics 4(3), 1962 (moments).
+(windows).
 """
 
 import math
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..engine import Advance, Block, Interrupt, require_positive
 from ..errors import EngineError
 from ..keys import Key
 from ..targets import LogDensity
+from ._blocks import Averaging, Drawn, Sampler, State, Workshop, evaluate
 from ._chains import ChainEngine
+from ._metric import METRICS, Metric
 
-__all__ = ["HamiltonianEngine", "Metric", "Phase", "State", "Tuning", "leapfrog"]
+__all__ = ["HamiltonianEngine", "Tuning", "crossing", "schedule"]
 
-MOMENTUM, SEARCH, FIRST = 0, 1, 2  # streams of the key; the engines' own begin at 3
+SEARCH, FIRST = 1, 2  # streams of the key
 SEARCHES = 60  # doublings or halvings of a step size, at most
-DIVERGENCE = 1000.0  # nats of energy error
 
 
-class State(NamedTuple):
-    position: Tensor  # (chains, dim), unconstrained
-    log_density: Tensor  # (chains,), nats, up to a constant
-    gradient: Tensor  # (chains, dim)
+class Window(NamedTuple):
+    """Draws of the window so far and gradients there, (chains, draws, dim)."""
 
-
-class Metric(NamedTuple):
-    """The inverse mass matrix of each chain and its root L, M^-1 = L L': (chains, dim) where it is diagonal, else
-    (chains, dim, dim) with L lower triangular."""
-
-    inverse_mass_matrix: Tensor
-    root: Tensor
-
-    @classmethod
-    def of(cls, inverse_mass_matrix: Tensor) -> "Metric":
-        dense = inverse_mass_matrix.dim() == 3
-        return cls(inverse_mass_matrix, torch.linalg.cholesky(inverse_mass_matrix) if dense else inverse_mass_matrix.sqrt())
-
-    def momentum(self, normal: Tensor) -> Tensor:
-        """Standard normals (chains, dim) as momenta: L'^-1 z has covariance M."""
-        if self.root.dim() == 2:
-            return normal / self.root
-        return torch.linalg.solve_triangular(self.root.mT, normal[..., None], upper=True)[..., 0]
-
-    def velocity(self, momentum: Tensor) -> Tensor:
-        """M^-1 p, (chains, dim)."""
-        if self.root.dim() == 2:
-            return self.inverse_mass_matrix * momentum
-        return (self.inverse_mass_matrix @ momentum[..., None])[..., 0]
-
-
-class Phase(NamedTuple):
-    """A point of phase space, for each chain; log_joint is -H (chains,)."""
-
-    position: Tensor
-    momentum: Tensor
-    gradient: Tensor
-    log_density: Tensor
-    log_joint: Tensor
-
-
-class DualAveraging(NamedTuple):
-    """Of the log step size, (chains,) each; `target` is what it is drawn towards."""
-
-    target: Tensor
-    error: Tensor
-    average: Tensor
-    draws: Tensor
-
-
-class Moments(NamedTuple):
-    """Of the positions in the window so far: how many (chains,), mean (chains, dim), sum of squared or of crossed deviations."""
-
-    draws: Tensor
-    mean: Tensor
-    squares: Tensor
+    positions: Tensor
+    gradients: Tensor
 
 
 class Tuning(NamedTuple):
     step_size: Tensor  # (chains,)
     metric: Metric
-    averaging: DualAveraging
-    moments: Moments
-
-
-def phase(state: State, momentum: Tensor, metric: Metric) -> Phase:
-    log_joint = state.log_density - 0.5 * (momentum * metric.velocity(momentum)).sum(-1)
-    return Phase(state.position, momentum, state.gradient, state.log_density, log_joint)
-
-
-def leapfrog(density: LogDensity, here: Phase, step: Tensor, metric: Metric) -> Phase:
-    """One step of size `step` (chains, 1), which may be negative; energy error O(step^2) over a fixed time."""
-    half = here.momentum + 0.5 * step * here.gradient
-    position = here.position + step * metric.velocity(half)
-    log_density, gradient = density.value_and_grad(position)
-    return phase(State(position, log_density, gradient), half + 0.5 * step * gradient, metric)
-
-
-def energy_change(there: Phase, log_joint: Tensor) -> Tensor:
-    """log joint of `there` above that of the start, (chains,); -inf where it is not a number."""
-    return (there.log_joint - log_joint).nan_to_num(nan=-math.inf, posinf=-math.inf, neginf=-math.inf)
+    averaging: Averaging
+    window: Window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,81 +53,79 @@ class HamiltonianEngine(ChainEngine):
 
     target_accept_prob   acceptance rate that the step size is adapted to
     step_size            at the start of warm-up; None searches for one whose acceptance crosses 0.8
-    metric               diagonal, or dense: learns correlations, dim^2 numbers and products a step
+    metric               diagonal, low_rank or dense, by draws and gradients; variance or covariance, by draws alone (_metric.py)
     pooled               one metric from all chains together: it is learned sooner, but chains depend on each other
+    threads              that run chains, where the density is machine code; None is as many as there are processors
     """
 
     target_accept_prob: float = 0.8
     step_size: float | None = None
-    metric: Literal["diagonal", "dense"] = "diagonal"
+    metric: str = "diagonal"
     pooled: bool = False
+    threads: int | None = None
 
-    SHRINKAGE: ClassVar[float] = 5.0  # draws' worth of a metric of 1e-3 that a window's estimate is mixed with
+    FREE: ClassVar[frozenset[str]] = ChainEngine.FREE | {"threads"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.target_accept_prob < 1:
             raise EngineError(f"target_accept_prob must lie between 0 and 1, got {self.target_accept_prob}")
-        if self.metric not in ("diagonal", "dense"):
-            raise EngineError(f"metric must be diagonal or dense, got {self.metric!r}")
+        if self.metric not in METRICS:
+            raise EngineError(f"metric must be one of {', '.join(METRICS)}; got {self.metric!r}")
         if self.step_size is not None and not self.step_size > 0:
             raise EngineError(f"step_size must be positive, got {self.step_size}")
+        if self.threads is not None:
+            require_positive(self, "threads")
+
+    @property
+    @abstractmethod
+    def sampler(self) -> Sampler: ...
 
     def init(self, density: LogDensity, key: Key) -> tuple[State, Tuning]:
-        position = density.initial(key, at=self.start)
-        state = State(position, *density.value_and_grad(position))
-        metric = Metric.of(self._unit(position))
+        position = density.initial(key, at=self.start).to("cpu", torch.float64)
+        state = State(position, *evaluate(density, position))
+        metric = METRICS[self.metric].unit(position)
         step_size = torch.full_like(state.log_density, 1.0 if self.step_size is None else self.step_size)
         if self.step_size is None:
             step_size = crossing(density, state, step_size, metric, key, FIRST)
-        return state, Tuning(step_size, metric, _begin(step_size), self._no_moments(position))
+        return state, Tuning(step_size, metric, _begin(step_size), _empty(position))
 
-    def launch(self, here: State, tuning: Tuning, key: Key) -> Phase:
-        """A fresh momentum at each chain's position."""
-        normal = key.normal(MOMENTUM, here.position.shape).to(here.position)
-        return phase(here, tuning.metric.momentum(normal), tuning.metric)
+    def block(self, density: LogDensity, stop: Interrupt) -> Advance:
+        workshop = Workshop(density, self.sampler, stop.flag, self.threads)
 
-    def _unit(self, position: Tensor) -> Tensor:
-        ones = torch.ones_like(position)
-        return torch.diag_embed(ones) if self.metric == "dense" else ones
+        def advance(density: LogDensity, state: State, tuning: Tuning, key: Key, count: int, adapting: bool) -> Block:
+            count = min(count, self._ahead(key.draw)) if adapting else count
+            aim = self.target_accept_prob if adapting else 0.0
+            drawn = workshop.draw(state, tuning.step_size, tuning.averaging, tuning.metric, key, count, aim)
+            made = drawn.positions.shape[1]
+            if adapting and made:
+                tuning = self._tuned(density, drawn, tuning, key, made)
+            return Block(drawn.state, tuning, {"position": drawn.positions.to(density.dtype)}, drawn.stats, made, False)
 
-    def _no_moments(self, position: Tensor) -> Moments:
-        return Moments(position.new_zeros(len(position)), torch.zeros_like(position), torch.zeros_like(self._unit(position)))
+        return advance
 
-    def adapt(self, density: LogDensity, state: State, info: Any, tuning: Tuning, key: Key) -> Tuning:
-        window, ends = schedule(self.num_warmup)
-        averaging = self._averaged(tuning.averaging, info.acceptance_rate)
-        step_size, metric, moments = _current(averaging), tuning.metric, tuning.moments
-        if key.draw in window:
-            moments = _with(moments, state.position)
-        if key.draw in ends:
-            metric = Metric.of(self._estimate(moments))
-            moments = self._no_moments(state.position)
-            step_size = crossing(density, state, step_size, metric, key, SEARCH)
+    def _ahead(self, draw: int) -> int:
+        """Draws from here to where something new begins: a window starts or ends, or warm-up ends."""
+        return min((b for w in schedule(self.num_warmup) for b in (w.start, w.stop) if b > draw), default=self.num_warmup) - draw
+
+    def _tuned(self, density: LogDensity, drawn: Drawn, tuning: Tuning, key: Key, made: int) -> Tuning:
+        """After a block of warm-up: the window goes on, or gives a metric."""
+        end = key.draw + made
+        step_size, averaging, metric, window = drawn.step_size, drawn.averaging, tuning.metric, tuning.window
+        if any(w.start <= key.draw < w.stop for w in schedule(self.num_warmup)):
+            window = Window(*(torch.cat(pair, 1) for pair in zip(window, (drawn.positions, drawn.gradients), strict=True)))
+        if any(w.stop == end for w in schedule(self.num_warmup)):
+            metric = METRICS[self.metric].estimate(*window, pooled=self.pooled)
+            window = _empty(drawn.state.position)
+            step_size = crossing(density, drawn.state, step_size, metric, key.at(end - 1), SEARCH)
             averaging = _begin(step_size)
-        if key.draw == self.num_warmup - 1:
+        elif end == self.num_warmup:
             step_size = averaging.average.exp()
-        return Tuning(step_size, metric, averaging, moments)
+        return Tuning(step_size, metric, averaging, window)
 
-    def _averaged(self, before: DualAveraging, acceptance_rate: Tensor) -> DualAveraging:
-        """Nesterov's dual averaging with gamma = 0.05, t0 = 10, kappa = 0.75."""
-        count = before.draws + 1
-        eta = 1 / (count + 10)
-        error = (1 - eta) * before.error + eta * (self.target_accept_prob - acceptance_rate)
-        log_step = before.target - count.sqrt() / 0.05 * error
-        weight = count**-0.75
-        return DualAveraging(before.target, error, weight * log_step + (1 - weight) * before.average, count)
-
-    def _estimate(self, moments: Moments) -> Tensor:
-        """The inverse mass matrix from a window, shrunk towards 1e-3 as Stan does."""
-        if self.pooled:
-            moments = _pool(moments)
-        dense = self.metric == "dense"
-        n = moments.draws.reshape(-1, *[1] * (moments.squares.dim() - 1))
-        unit = torch.eye(moments.mean.shape[-1]).to(moments.mean) if dense else 1.0
-        return (n / (n + self.SHRINKAGE)) * moments.squares / (n - 1) + 1e-3 * self.SHRINKAGE / (n + self.SHRINKAGE) * unit
-
-    def note(self, stats: Any) -> str:
+    def note(self, stats: Mapping[str, Tensor]) -> str:
+        if not stats["n_steps"].numel():
+            return ""
         diverging = int(stats["diverging"].sum())
         text = f"step size {float(stats['step_size'][:, -1].median()):.2g}, {float(stats['n_steps'].double().mean()):.0f} steps a draw"
         return f"{text}, {diverging} diverging" if diverging else text
@@ -201,11 +134,15 @@ class HamiltonianEngine(ChainEngine):
 def crossing(density: LogDensity, state: State, step_size: Tensor, metric: Metric, key: Key, stream: int) -> Tensor:
     """Each chain's step size, doubled or halved until the acceptance of one leapfrog step crosses 0.8."""
     direction, going = torch.zeros_like(step_size), torch.ones_like(step_size, dtype=torch.bool)
+    force = metric.to_whitened(state.gradient)
     for attempt in range(SEARCHES):
-        normal = key.normal(stream, state.position.shape, start=attempt * state.position.shape[1]).to(state.position)
-        begin = phase(state, metric.momentum(normal), metric)
-        end = leapfrog(density, begin, step_size[:, None], metric)
-        sign = torch.where(energy_change(end, begin.log_joint) > math.log(0.8), 1.0, -1.0).to(step_size)
+        momentum = key.normal(stream, state.position.shape, start=attempt * state.position.shape[1]).to(state.position)
+        step = step_size[:, None]
+        half = momentum + 0.5 * step * force
+        value, gradient = evaluate(density, state.position + step * metric.to_position(half))
+        end = half + 0.5 * step * metric.to_whitened(gradient)
+        change = value - state.log_density - 0.5 * (end.square() - momentum.square()).sum(-1)
+        sign = torch.where(change.nan_to_num(-math.inf, -math.inf) > math.log(0.8), 1.0, -1.0).to(step_size)
         direction = torch.where(direction == 0, sign, direction)
         going = going & (sign == direction)
         if not going.any():
@@ -215,47 +152,30 @@ def crossing(density: LogDensity, state: State, step_size: Tensor, metric: Metri
 
 
 @cache
-def schedule(num_warmup: int) -> tuple[range, frozenset[int]]:
-    """The draws from which a metric is estimated, and those that end a window: Stan's phases of 75, 25, 50, 100, ..., 50,
-    and 15, 75 and 10 % of a warm-up of less than 150 draws. Of less than 20 only the step size is adapted."""
+def schedule(num_warmup: int) -> tuple[range, ...]:
+    """The windows of warm-up, in order and apart: the draws from which each new metric is estimated.
+
+    Stan's phases of 75, then windows of 25, 50, 100, ..., then 50; of 15, 75 and 10 % in a warm-up of less than 150 draws. Of
+    less than 20 only the step size is adapted.
+    """
     if num_warmup < 20:
-        return range(0), frozenset()
+        return ()
     first, last, size = 75, num_warmup - 50, 25
     if num_warmup < 150:
         first, last = int(0.15 * num_warmup), num_warmup - int(0.1 * num_warmup)
         size = last - first
-    ends, end = [], first + size
-    while end + 2 * size <= last:  # where the window after would not fit, this one goes on to the end
-        ends.append(end)
-        size *= 2
-        end += size
-    return range(first, last), frozenset(e - 1 for e in [*ends, last])
+    windows, start = [], first
+    while start + 3 * size <= last:  # where the window after would not fit, this one goes on to the end
+        windows.append(range(start, start + size))
+        start, size = start + size, 2 * size
+    return (*windows, range(start, last))
 
 
-def _begin(step_size: Tensor) -> DualAveraging:
+def _begin(step_size: Tensor) -> Averaging:
     zero = torch.zeros_like(step_size)
-    return DualAveraging((10 * step_size).log(), zero, zero, zero)
+    return Averaging((10 * step_size).log(), zero, zero, zero)
 
 
-def _current(averaging: DualAveraging) -> Tensor:
-    return (averaging.target - averaging.draws.sqrt() / 0.05 * averaging.error).exp()
-
-
-def _with(moments: Moments, position: Tensor) -> Moments:
-    """One draw more (Welford)."""
-    count = moments.draws + 1
-    gap = position - moments.mean
-    mean = moments.mean + gap / count[:, None]
-    rest = position - mean
-    cross = gap[..., :, None] * rest[..., None, :] if moments.squares.dim() == 3 else gap * rest
-    return Moments(count, mean, moments.squares + cross)
-
-
-def _pool(moments: Moments) -> Moments:
-    """Of all chains together, the same for each (Chan, Golub & LeVeque, 1979)."""
-    n = moments.draws[:, None]
-    mean = (n * moments.mean).sum(0) / n.sum()
-    gap = moments.mean - mean
-    between = gap[..., :, None] * gap[..., None, :] if moments.squares.dim() == 3 else gap * gap
-    squares = (moments.squares + n.reshape(-1, *[1] * (between.dim() - 1)) * between).sum(0)
-    return Moments(moments.draws.sum().expand_as(moments.draws), mean.expand_as(moments.mean), squares.expand_as(moments.squares))
+def _empty(position: Tensor) -> Window:
+    chains, dim = position.shape
+    return Window(position.new_empty(chains, 0, dim), position.new_empty(chains, 0, dim))

@@ -10,31 +10,27 @@ Sources: Duane, Kennedy, Pendleton & Roweth, Physics Letters B 195, 1987; Neal, 
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from torch import Tensor
-
+from .. import keys
 from ..engine import require_positive
 from ..errors import EngineError
-from ..keys import Key
-from ..targets import LogDensity
-from ._chains import select
-from ._hamiltonian import DIVERGENCE, HamiltonianEngine, State, Tuning, energy_change, leapfrog
+from ..keys import uniform
+from ..native import calling
+from ..native.calling import compiled, doubles
+from . import _metric, _trajectory
+from ._blocks import Sampler
+from ._hamiltonian import HamiltonianEngine
+from ._trajectory import (
+    DIVERGENCE, FLOAT, GRADIENT, LP, POSITION, ROWS, STEP, VALUE,
+    adapt, arrive, drift, energy_change, evaluate, head, launch, move, record, stopped,
+)  # fmt: skip
 
-__all__ = ["HMC", "Info"]
+__all__ = ["HMC"]
 
+STATS = ("acceptance_rate", "n_steps", "diverging", "energy", "step_size", "lp")
 LENGTH, ACCEPT = 3, 4  # streams of the key
 
-
-class Info(NamedTuple):
-    """(chains,) each, by ArviZ's names."""
-
-    acceptance_rate: Tensor
-    n_steps: Tensor
-    diverging: Tensor
-    energy: Tensor
-    step_size: Tensor
-    lp: Tensor
+trajectory = compiled(keys, calling, _metric, _trajectory)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +54,50 @@ class HMC(HamiltonianEngine):
         if not 0 <= self.jitter < 1:
             raise EngineError(f"jitter must be at least 0 and less than 1, got {self.jitter}")
 
-    def step(self, density: LogDensity, here: State, tuning: Tuning, key: Key) -> tuple[State, Info]:
-        start = there = self.launch(here, tuning, key)
-        uniform = key.uniform(LENGTH, (len(here.position), 1))[:, 0].to(here.log_density)
-        length = self.trajectory_length * (1 + self.jitter * (2 * uniform - 1))
-        count = (length / tuning.step_size).ceil().clamp(1, self.max_num_steps)
-        for i in range(int(count.max())):
-            there = select(i < count, leapfrog(density, there, tuning.step_size[:, None], tuning.metric), there)
-        change = energy_change(there, start.log_joint)
-        rate = change.clamp(max=0.0).exp()
-        accepted = key.uniform(ACCEPT, (len(rate), 1))[:, 0] < rate
-        at = select(accepted, there, start)
-        info = Info(rate, count, change < -DIVERGENCE, -at.log_joint, tuning.step_size, at.log_density)
-        return State(at.position, at.log_density, at.gradient), info
+    @property
+    def sampler(self) -> Sampler:
+        return sampler(self.trajectory_length, self.jitter, self.max_num_steps)
+
+
+def sampler(trajectory_length: float, jitter: float, max_num_steps: int) -> Sampler:
+    return Sampler(chain, run, STATS, ROWS, (float(trajectory_length), float(jitter), max_num_steps))
+
+
+@trajectory
+def run(job, code, single, trajectory_length, jitter, max_num_steps):  # type: ignore[no-untyped-def]
+    """A block of a chain on machine code."""
+    for _ in chain(job, trajectory_length, jitter, max_num_steps):
+        evaluate(job, code, single)
+
+
+@trajectory
+def chain(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-untyped-def]
+    """A block of a chain. It yields wherever it needs the density at POSITION."""
+    h = head(job)
+    for i in range(job.count):
+        if stopped(job):
+            break
+        draw, step = job.first + i, h[STEP]
+        start = launch(job, draw)
+        length = trajectory_length * (1.0 + jitter * (2.0 * uniform(job.seed, LENGTH, draw, job.chain, 0) - 1.0))
+        count = int(min(max(math.ceil(length / step), 1.0), float(max_num_steps)))
+        log_joint = start
+        for _ in range(count):
+            drift(job, step)
+            yield 0
+            log_joint = arrive(job, step)
+        change, energy = energy_change(log_joint, start), -start
+        rate = math.exp(min(change, 0.0))
+        if uniform(job.seed, ACCEPT, draw, job.chain, 0) < rate:
+            move(job, POSITION, GRADIENT, h[VALUE])
+            energy = -log_joint
+        note(job, i, rate, count, change < -DIVERGENCE, energy)
+        adapt(job, rate)
+        record(job, i)
+
+
+@trajectory
+def note(job, i, rate, count, diverging, energy):  # type: ignore[no-untyped-def]
+    """The stats of draw i of the block."""
+    out, h = doubles(job.stats + FLOAT * i * job.columns, job.columns), head(job)
+    out[0], out[1], out[2], out[3], out[4], out[5] = rate, count, diverging, energy, h[STEP], h[LP]

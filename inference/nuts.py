@@ -1,8 +1,7 @@
 """The no-U-turn sampler: Hamiltonian trajectories that double until they turn back, one point of which is the next draw.
 
-Multinomial weights over the trajectory, biased towards its newer half; the tree is built leaf by leaf, with O(log) memory;
-all chains in one batch, each with its own tree. Leaves the density invariant for any step size; a mean of the draws has
-Monte Carlo error sd / sqrt(ESS). One gradient a leaf.
+Multinomial weights over the trajectory, biased towards its newer half; the tree is built leaf by leaf, with O(log) memory.
+Leaves the density invariant for any step size; a mean of the draws has Monte Carlo error sd / sqrt(ESS). One gradient a leaf.
 
 Sources: Hoffman & Gelman, JMLR 15, 2014; Betancourt, arXiv 1701.02434, 2017 (multinomial weights, generalised U-turn); Phan,
 Pradhan & Jankowiak, arXiv 1912.11554, 2019 (iterative tree).
@@ -10,43 +9,30 @@ Pradhan & Jankowiak, arXiv 1912.11554, 2019 (iterative tree).
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
+from .. import keys
 from ..engine import require_positive
-from ..keys import Key
-from ..targets import LogDensity
-from ._chains import select
-from ._hamiltonian import DIVERGENCE, HamiltonianEngine, Metric, Phase, State, Tuning, energy_change, leapfrog
+from ..keys import uniform
+from ..native import calling
+from ..native.calling import compiled, doubles
+from . import _metric, _trajectory
+from ._blocks import Sampler
+from ._hamiltonian import HamiltonianEngine
+from ._trajectory import (
+    DIVERGENCE, FLOAT, FORCE, GRADIENT, HEAD, LP, MOMENTUM, POSITION, ROWS, STEP, VALUE,
+    adapt, arrive, copy, drift, energy_change, evaluate, head, launch, move, record, row, stopped,
+)  # fmt: skip
 
-__all__ = ["NUTS", "Info"]
+__all__ = ["NUTS"]
 
+STATS = ("acceptance_rate", "n_steps", "tree_depth", "diverging", "energy", "step_size", "lp")
 DIRECTION, LEAF, SWAP = 3, 4, 5  # streams of the key
+# Rows of memory: the trajectory's two ends (position, momentum, force), what was drawn from the newer half (position, gradient),
+# sums of momenta of the newer half and of the tree, and for each level the momentum at a subtree's first leaf and the sum before it
+LEFT, RIGHT, CANDIDATE, HALF, TREE, FIRSTS = ROWS, ROWS + 3, ROWS + 6, ROWS + 8, ROWS + 9, ROWS + 10
+STEEP = 600.0  # nats above the start from which weights would overflow
 
-
-class Info(NamedTuple):
-    """(chains,) each, by ArviZ's names."""
-
-    acceptance_rate: Tensor
-    n_steps: Tensor
-    tree_depth: Tensor
-    diverging: Tensor
-    energy: Tensor
-    step_size: Tensor
-    lp: Tensor
-
-
-class Part(NamedTuple):
-    """A stretch of trajectory and the point that was drawn from it; its weight is relative to the start's."""
-
-    chosen: Phase
-    log_weight: Tensor  # (chains,)
-    momenta: Tensor  # (chains, dim), their sum
-    acceptance: Tensor  # (chains,), summed over leaves
-    leaves: Tensor
-    diverging: Tensor
+tree = compiled(keys, calling, _metric, _trajectory)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,94 +48,151 @@ class NUTS(HamiltonianEngine):
         super().__post_init__()
         require_positive(self, "max_tree_depth")
 
-    def step(self, density: LogDensity, here: State, tuning: Tuning, key: Key) -> tuple[State, Info]:
-        chains = len(here.position)
-        start = self.launch(here, tuning, key)
-        left = right = start
-        whole = _empty(start)._replace(log_weight=torch.zeros_like(here.log_density), momenta=start.momentum)
-        depth_of = torch.zeros_like(here.log_density)
-        going = torch.ones_like(depth_of, dtype=torch.bool)  # chains whose tree still doubles
-        ways, swaps = (key.uniform(stream, (chains, self.max_tree_depth)) for stream in (DIRECTION, SWAP))
-        for depth in range(self.max_tree_depth):
-            forward = ways[:, depth] < 0.5
-            step = torch.where(forward, tuning.step_size, -tuning.step_size)[:, None]
-            edge, half, complete = _grow(density, select(forward, right, left), step, start, tuning.metric, key, depth, going)
-            left, right = select(complete & ~forward, edge, left), select(complete & forward, edge, right)
-            whole = _joined(whole, half, complete, swaps[:, depth])
-            depth_of = depth_of + going
-            going = complete & ~_turning(tuning.metric, left.momentum, right.momentum, whole.momenta)
-            if not going.any():
-                break
-        at = whole.chosen
-        rate = whole.acceptance / whole.leaves
-        info = Info(rate, whole.leaves, depth_of, whole.diverging, -at.log_joint, tuning.step_size, at.log_density)
-        return State(at.position, at.log_density, at.gradient), info
+    @property
+    def sampler(self) -> Sampler:
+        return Sampler(chain, run, STATS, FIRSTS + 2 * self.max_tree_depth, (self.max_tree_depth,))
 
 
-def _empty(start: Phase) -> Part:
-    zero = torch.zeros_like(start.log_joint)
-    return Part(start, zero - math.inf, torch.zeros_like(start.momentum), zero, zero, zero > 0)
+@tree
+def run(job, code, single, max_tree_depth):  # type: ignore[no-untyped-def]
+    """A block of a chain on machine code."""
+    for _ in chain(job, max_tree_depth):
+        evaluate(job, code, single)
 
 
-def _grow(
-    density: LogDensity, edge: Phase, step: Tensor, start: Phase, metric: Metric, key: Key, depth: int, going: Tensor
-) -> tuple[Phase, Part, Tensor]:
-    """2^depth leaves beyond an edge, for the chains that are going: the new edge, what was drawn from the leaves, and which
-    chains have them all, neither turning back nor diverging.
-
-    Whether a subtree turns is asked when its last leaf is there, from what was kept at its first: at most one leaf a level.
-    """
-    count = 1 << depth
-    uniform = key.uniform(LEAF, (len(going), count), start=count - 1)
-    half = _empty(start)
-    firsts: dict[int, tuple[Tensor, Tensor]] = {}  # level -> momentum at the first leaf, and sum of momenta before it
-    for i in range(count):
-        edge = select(going, leapfrog(density, edge, step, metric), edge)
-        before = half.momenta
-        half = _added(half, edge, start, uniform[:, i], going)
-        going = going & ~half.diverging
-        level = (i >> 1).bit_count()
-        if i % 2 == 0:
-            firsts[level] = edge.momentum, before
-        else:
-            for j in range(level, level - (~i & (i + 1)).bit_length() + 1, -1):
-                first, earlier = firsts[j]
-                going = going & ~_turning(metric, first, edge.momentum, half.momenta - earlier)
-        if not going.any():
+@tree
+def chain(job, max_tree_depth):  # type: ignore[no-untyped-def]
+    """A block of a chain. It yields wherever it needs the density at POSITION."""
+    h = head(job)
+    for i in range(job.count):
+        if stopped(job):
             break
-    return edge, half, going
+        draw, start = job.first + i, launch(job, job.first + i)
+        plant(job)
+        energy, acceptance, leaves, depth = -start, 0.0, 0, 0
+        weight, ceiling = 1.0, 0.0  # of the tree's points, relative to the start's; logarithm of what weights are divided by
+        going, diverging = True, False
+        while going and depth < max_tree_depth:
+            forward = uniform(job.seed, DIRECTION, draw, job.chain, depth) < 0.5
+            end, step = (RIGHT, h[STEP]) if forward else (LEFT, -h[STEP])
+            load(job, end)
+            half, log_joint, log_density = 0.0, 0.0, 0.0  # weight of the newer half, and of the point drawn from it
+            for leaf in range(1 << depth):
+                drift(job, step)
+                yield 0
+                change = energy_change(arrive(job, step), start)
+                leaves += 1
+                if change > ceiling + STEEP:
+                    shrink = math.exp(ceiling - change)
+                    weight, half, ceiling = weight * shrink, half * shrink, change
+                new = math.exp(change - ceiling)
+                acceptance += min(1.0, new if ceiling == 0.0 else math.exp(change))
+                half += new
+                if uniform(job.seed, LEAF, draw, job.chain, (1 << depth) - 1 + leaf) * half < new:
+                    keep(job)
+                    log_joint, log_density = start + change, h[VALUE]
+                diverging = change < -DIVERGENCE
+                going = not diverging and not turns(job, leaf)
+                if not going:
+                    break
+            if going:
+                store(job, end)
+                if uniform(job.seed, SWAP, draw, job.chain, depth) * weight < half:
+                    move(job, CANDIDATE, CANDIDATE + 1, log_density)
+                    energy = -log_joint
+                weight += half
+                going = grow(job)
+            depth += 1
+        rate = acceptance / leaves
+        note(job, i, rate, leaves, depth, diverging, energy)
+        adapt(job, rate)
+        record(job, i)
 
 
-def _added(part: Part, leaf: Phase, start: Phase, uniform: Tensor, going: Tensor) -> Part:
-    """One leaf more where a chain is going; it is drawn with probability its weight over the part's."""
-    change = energy_change(leaf, start.log_joint)
-    log_weight = torch.where(going, torch.logaddexp(part.log_weight, change), part.log_weight)
-    taken = going & (uniform < (change - log_weight).exp())
-    return Part(
-        select(taken, leaf, part.chosen),
-        log_weight,
-        torch.where(going[:, None], part.momenta + leaf.momentum, part.momenta),
-        part.acceptance + torch.where(going, change.clamp(max=0.0).exp(), 0.0),
-        part.leaves + going,
-        part.diverging | (going & (change < -DIVERGENCE)),
-    )
+@tree
+def note(job, i, rate, leaves, depth, diverging, energy):  # type: ignore[no-untyped-def]
+    """The stats of draw i of the block."""
+    out, h = doubles(job.stats + FLOAT * i * job.columns, job.columns), head(job)
+    out[0], out[1], out[2], out[3], out[4], out[5], out[6] = rate, leaves, depth, diverging, energy, h[STEP], h[LP]
 
 
-def _joined(whole: Part, half: Part, complete: Tensor, uniform: Tensor) -> Part:
-    """The tree with its newer half where that is complete, from which the draw is taken with probability min(1, new / old)."""
-    taken = complete & (uniform < (half.log_weight - whole.log_weight).clamp(max=0.0).exp())
-    return Part(
-        select(taken, half.chosen, whole.chosen),
-        torch.where(complete, torch.logaddexp(whole.log_weight, half.log_weight), whole.log_weight),
-        torch.where(complete[:, None], whole.momenta + half.momenta, whole.momenta),
-        whole.acceptance + half.acceptance,
-        whole.leaves + half.leaves,
-        whole.diverging | half.diverging,
-    )
+@tree
+def plant(job):  # type: ignore[no-untyped-def]
+    """A tree of one point."""
+    store(job, LEFT)
+    store(job, RIGHT)
+    copy(job, MOMENTUM, TREE)
 
 
-def _turning(metric: Metric, first: Tensor, last: Tensor, total: Tensor) -> Tensor:
-    """Whether a stretch from momentum `first` to `last` turns back: velocity at an end against the sum of momenta, of which
-    the ends count half; (chains,)."""
-    along = metric.velocity(total - 0.5 * (first + last))
-    return ((first * along).sum(-1) <= 0) | ((last * along).sum(-1) <= 0)
+@tree
+def load(job, end):  # type: ignore[no-untyped-def]
+    """Go on from an end of the trajectory, with a half that has no leaf."""
+    copy(job, end, POSITION)
+    copy(job, end + 1, MOMENTUM)
+    copy(job, end + 2, FORCE)
+    total = row(job, HALF)
+    for i in range(job.dim):
+        total[i] = 0.0
+
+
+@tree
+def store(job, end):  # type: ignore[no-untyped-def]
+    copy(job, POSITION, end)
+    copy(job, MOMENTUM, end + 1)
+    copy(job, FORCE, end + 2)
+
+
+@tree
+def keep(job):  # type: ignore[no-untyped-def]
+    copy(job, POSITION, CANDIDATE)
+    copy(job, GRADIENT, CANDIDATE + 1)
+
+
+@tree
+def turns(job, leaf):  # type: ignore[no-untyped-def]
+    """Add a leaf's momentum to the half. Whether a subtree that ends with this leaf turns back.
+
+    Asked when a subtree's last leaf is there, from what was kept at its first: at most one leaf a level.
+    """
+    level, rest = 0, leaf >> 1
+    while rest:
+        level, rest = level + (rest & 1), rest >> 1
+    p, total = row(job, MOMENTUM), row(job, HALF)
+    if leaf & 1 == 0:
+        first, before = row(job, FIRSTS + 2 * level), row(job, FIRSTS + 2 * level + 1)
+        for i in range(job.dim):
+            first[i], before[i] = p[i], total[i]
+            total[i] += p[i]
+        return False
+    for i in range(job.dim):
+        total[i] += p[i]
+    while leaf & 1:
+        if turning(row(job, FIRSTS + 2 * level), p, total, row(job, FIRSTS + 2 * level + 1)):
+            return True
+        level, leaf = level - 1, leaf >> 1
+    return False
+
+
+@tree
+def turning(first, last, total, before):  # type: ignore[no-untyped-def]
+    """Whether a stretch from momentum `first` to `last` turns back: either end against the sum of momenta, `total` less
+    `before`, of which the ends count half."""
+    a = b = 0.0
+    for i in range(len(first)):
+        along = total[i] - before[i] - 0.5 * (first[i] + last[i])
+        a += first[i] * along
+        b += last[i] * along
+    return a <= 0.0 or b <= 0.0
+
+
+@tree
+def grow(job):  # type: ignore[no-untyped-def]
+    """The half becomes part of the tree. Whether the tree may go on, not turning back."""
+    total, half, first, last = row(job, TREE), row(job, HALF), row(job, LEFT + 1), row(job, RIGHT + 1)
+    a = b = 0.0
+    for i in range(job.dim):
+        total[i] += half[i]
+        along = total[i] - 0.5 * (first[i] + last[i])
+        a += first[i] * along
+        b += last[i] * along
+    return not (a <= 0.0 or b <= 0.0)

@@ -106,7 +106,7 @@ class Engine(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class SteppingEngine(Engine):
-    """An engine that goes step by step. State, Tuning and Info are its own named tuples.
+    """An engine that goes step by step. State, Tuning and Info are its own named tuples. It has `step`, or a `block` of its own.
 
     init(target, key)                         -> State, Tuning
     step(target, state, tuning, key)          -> State, Info    one draw, batched over chains; the key says which it is
@@ -133,8 +133,8 @@ class SteppingEngine(Engine):
     @abstractmethod
     def init(self, target: Any, key: Key) -> tuple[Any, Any]: ...
 
-    @abstractmethod
-    def step(self, target: Any, state: Any, tuning: Any, key: Key) -> tuple[Any, Any]: ...
+    def step(self, target: Any, state: Any, tuning: Any, key: Key) -> tuple[Any, Any]:
+        raise NotImplementedError(f"{type(self).__name__} has neither step nor block")
 
     def adapt(self, target: Any, state: Any, info: Any, tuning: Any, key: Key) -> Any:
         return tuning

@@ -1,0 +1,227 @@
+"""A chain's trajectories, compiled: memory, leapfrog steps, adaptation of the step size. What every Hamiltonian engine is made of.
+
+An engine is a *generator* for one chain: it makes the draws of a block, and yields whenever it needs the log density and its
+gradient at its position. It is the only definition of the engine. A compiled loop runs it against machine code, one chain a
+thread; or Python runs all chains' generators against one batched density (_blocks.py).
+
+Positions move in the coordinates z that the metric whitens, M^-1 = L L' (_metric.py):
+
+    p += step / 2 L' g(q),    q += step L p,    p += step / 2 L' g(q),    p ~ Normal(0, I)
+
+All numbers are double, whatever the precision of the density. A chain's memory is one stretch of numbers: a head of single
+numbers, the last of which is the log density, then rows of dim numbers, the first of which is its gradient.
+"""
+
+import math
+import sys
+from typing import NamedTuple
+
+from .. import keys
+from ..keys import _unit as unit
+from ..keys import philox
+from ..native import calling
+from ..native.calling import call, compiled, doubles, floats, integers, table
+from . import _metric
+from ._metric import to_position, to_whitened
+
+__all__ = ["Job", "adapt", "arrive", "drift", "launch", "record", "row", "stopped"]
+
+FLOAT = 8  # bytes
+HEAD = 16
+STEP, LP, TARGET, ERROR, AVERAGE, DRAWS, MADE, VALUE = 0, 1, 2, 3, 4, 5, 6, HEAD - 1  # in the head
+GRADIENT, POSITION, MOMENTUM, FORCE, HERE, SLOPE, SCRATCH, ROWS = range(8)  # rows; an engine's own begin at ROWS
+MOMENTA = 0  # stream of the key
+DIVERGENCE = 1000.0  # nats of energy error
+
+trajectory = compiled(keys, calling, _metric, sys.modules[__name__])
+
+
+class Job(NamedTuple):
+    """A block of draws of one chain. Addresses are of what others keep alive."""
+
+    memory: int
+    dim: int
+    scale: int  # the metric, as _metric.Metric
+    vectors: int
+    values: int
+    triangle: int
+    rank: int
+    triangular: int
+    seed: int
+    chain: int
+    first: int  # index of the first draw
+    count: int
+    aim: float  # acceptance rate that the step size is adapted to, or 0
+    draws: int  # (count, dim)
+    gradients: int  # (count, dim), or 0
+    stats: int  # (count, columns)
+    columns: int
+    stop: int  # a flag
+
+
+@trajectory
+def head(job):  # type: ignore[no-untyped-def]
+    return doubles(job.memory, HEAD)
+
+
+@trajectory
+def row(job, i):  # type: ignore[no-untyped-def]
+    return doubles(job.memory + FLOAT * (HEAD + i * job.dim), job.dim)
+
+
+@trajectory
+def copy(job, start, end):  # type: ignore[no-untyped-def]
+    """Row `start` to row `end`."""
+    a, b = row(job, start), row(job, end)
+    for i in range(job.dim):
+        b[i] = a[i]
+
+
+@trajectory
+def stopped(job):  # type: ignore[no-untyped-def]
+    return integers(job.stop, 1)[0] != 0
+
+
+# The metric
+
+
+@trajectory
+def _along(job, start, end):  # type: ignore[no-untyped-def]
+    """L times row `start`, to row `end`."""
+    vectors, triangle = table(job.vectors, job.rank, job.dim), table(job.triangle, job.triangular, job.dim)
+    to_position(doubles(job.scale, job.dim), vectors, doubles(job.values, job.rank), triangle, row(job, start), row(job, end))
+
+
+@trajectory
+def whiten(job, start, end):  # type: ignore[no-untyped-def]
+    """L' times row `start`, a gradient, to row `end`."""
+    if job.rank == 0 and job.triangular == 0:
+        scale, gradient, out = doubles(job.scale, job.dim), row(job, start), row(job, end)
+        for i in range(job.dim):
+            out[i] = scale[i] * gradient[i]
+    else:
+        vectors, triangle = table(job.vectors, job.rank, job.dim), table(job.triangle, job.triangular, job.dim)
+        to_whitened(doubles(job.scale, job.dim), vectors, doubles(job.values, job.rank), triangle, row(job, start), row(job, end))
+
+
+# Trajectories
+
+
+@trajectory
+def launch(job, draw):  # type: ignore[no-untyped-def]
+    """A fresh momentum where the chain is. Returns the log joint density of both, -H."""
+    normals(row(job, MOMENTUM), job.seed, MOMENTA, draw, job.chain)
+    whiten(job, SLOPE, FORCE)
+    copy(job, HERE, POSITION)
+    return head(job)[LP] - kinetic(job)
+
+
+@trajectory
+def kinetic(job):  # type: ignore[no-untyped-def]
+    p, total = row(job, MOMENTUM), 0.0
+    for i in range(job.dim):
+        total += p[i] * p[i]
+    return 0.5 * total
+
+
+@trajectory
+def drift(job, step):  # type: ignore[no-untyped-def]
+    """The first half of a leapfrog step, to the position at which the gradient is wanted; a negative step goes back in time."""
+    q, p, force = row(job, POSITION), row(job, MOMENTUM), row(job, FORCE)
+    if job.rank == 0 and job.triangular == 0:
+        scale = doubles(job.scale, job.dim)
+        for i in range(job.dim):
+            p[i] += 0.5 * step * force[i]
+            q[i] += step * scale[i] * p[i]
+        return
+    for i in range(job.dim):
+        p[i] += 0.5 * step * force[i]
+    _along(job, MOMENTUM, SCRATCH)
+    velocity = row(job, SCRATCH)
+    for i in range(job.dim):
+        q[i] += step * velocity[i]
+
+
+@trajectory
+def arrive(job, step):  # type: ignore[no-untyped-def]
+    """The second half, once the gradient is there. Returns the log joint density."""
+    whiten(job, GRADIENT, FORCE)
+    p, force = row(job, MOMENTUM), row(job, FORCE)
+    for i in range(job.dim):
+        p[i] += 0.5 * step * force[i]
+    return head(job)[VALUE] - kinetic(job)
+
+
+@trajectory
+def energy_change(log_joint, start):  # type: ignore[no-untyped-def]
+    """How far the log joint density is above the start's; -inf where that is not a number."""
+    change = log_joint - start
+    return change if -math.inf < change < math.inf else -math.inf
+
+
+@trajectory
+def normals(out, seed, stream, draw, chain):  # type: ignore[no-untyped-def]
+    """The first numbers of a stream, as keys.normal gives them, two at a time."""
+    n = len(out)
+    for i in range((n + 1) >> 1):
+        a, b, c, d = philox(seed, i, stream, draw, chain)
+        radius, angle = math.sqrt(-2.0 * math.log(1.0 - unit(a, b))), 2.0 * math.pi * unit(c, d)
+        out[2 * i] = radius * math.cos(angle)
+        if 2 * i + 1 < n:
+            out[2 * i + 1] = radius * math.sin(angle)
+
+
+# What comes of a draw
+
+
+@trajectory
+def move(job, position, gradient, log_density):  # type: ignore[no-untyped-def]
+    """The chain goes to rows `position` and `gradient`."""
+    copy(job, position, HERE)
+    copy(job, gradient, SLOPE)
+    head(job)[LP] = log_density
+
+
+@trajectory
+def record(job, i):  # type: ignore[no-untyped-def]
+    """Where the chain is after draw i of the block."""
+    here, slope = row(job, HERE), row(job, SLOPE)
+    out = doubles(job.draws + FLOAT * i * job.dim, job.dim)
+    for j in range(job.dim):
+        out[j] = here[j]
+    if job.gradients:
+        out = doubles(job.gradients + FLOAT * i * job.dim, job.dim)
+        for j in range(job.dim):
+            out[j] = slope[j]
+    head(job)[MADE] = i + 1.0
+
+
+@trajectory
+def adapt(job, acceptance_rate):  # type: ignore[no-untyped-def]
+    """Nesterov's dual averaging of the log step size, with gamma = 0.05, t0 = 10, kappa = 0.75."""
+    if job.aim == 0.0:
+        return
+    h = head(job)
+    h[DRAWS] += 1.0
+    eta = 1.0 / (h[DRAWS] + 10.0)
+    h[ERROR] = (1.0 - eta) * h[ERROR] + eta * (job.aim - acceptance_rate)
+    log_step = h[TARGET] - math.sqrt(h[DRAWS]) / 0.05 * h[ERROR]
+    weight = h[DRAWS] ** -0.75
+    h[AVERAGE] = weight * log_step + (1.0 - weight) * h[AVERAGE]
+    h[STEP] = math.exp(log_step)
+
+
+@trajectory
+def evaluate(job, code, single):  # type: ignore[no-untyped-def]
+    """Machine code's density and gradient where the chain's trajectory is; `single`: dim + 1 + dim numbers of float32 to
+    copy to and from, or 0."""
+    x, out = job.memory + FLOAT * (HEAD + POSITION * job.dim), job.memory + FLOAT * VALUE
+    if single == 0:
+        call(code, x, out)
+        return
+    position, narrow, wide = row(job, POSITION), floats(single, 2 * job.dim + 1), doubles(out, job.dim + 1)
+    for i in range(job.dim):
+        narrow[i] = position[i]
+    call(code, single, single + 4 * job.dim)
+    for i in range(job.dim + 1):
+        wide[i] = narrow[job.dim + i]

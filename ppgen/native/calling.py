@@ -1,0 +1,143 @@
+"""How compiled Python calls machine code: by its address, over memory by its address.
+
+Numba functions take addresses as whole numbers. So one compiled function, cached on disk, serves every program; an array
+made from an address owns nothing, so nobody counts references to it (an array among a generator's variables costs 70 ns at
+every step); and whoever made the memory must keep it alive until the call returns.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import carray, njit, types
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.extending import intrinsic
+
+from ..errors import PpgenWarning
+
+__all__ = ["Code", "call", "compiled", "doubles", "floats", "integers", "table"]
+
+FAST = {"contract", "nsz", "reassoc", "arcp"}  # sums may be reordered; nan and inf stay what they are
+
+
+class Code(NamedTuple):
+    """Machine code `void f(const T *x, const i64 *n, const T *c, const i64 *k, T *w, i64 *m, T *out)` and, all as addresses, what
+    it is called with besides x and out."""
+
+    address: int
+    n: int
+    c: int
+    k: int
+    w: int
+    m: int
+
+
+@intrinsic
+def call(context: Any, code: Any, x: Any, out: Any) -> Any:
+    """call(code, x, out): the machine code with the addresses x and out."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        fields, x, out = arguments
+        address, *rest = (builder.extract_value(fields, i) for i in range(len(Code._fields)))
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte] * 7).as_pointer()
+        given = [builder.inttoptr(a, byte) for a in (x, *rest, out)]
+        builder.call(builder.inttoptr(address, kind), given)
+        return context.get_dummy_value()
+
+    return types.none(code, x, out), generate
+
+
+def _pointer(kind: Any) -> Any:
+    def pointer(context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(kind)(types.int64), generate
+
+    return intrinsic(pointer)
+
+
+_double, _float, _integer = _pointer(types.float64), _pointer(types.float32), _pointer(types.int64)
+
+
+@njit(inline="always")
+def doubles(address, count):  # type: ignore[no-untyped-def]
+    """The float64 numbers at an address, (count,)."""
+    return carray(_double(address), (count,))
+
+
+@njit(inline="always")
+def floats(address, count):  # type: ignore[no-untyped-def]
+    """The float32 numbers at an address, (count,)."""
+    return carray(_float(address), (count,))
+
+
+@njit(inline="always")
+def integers(address, count):  # type: ignore[no-untyped-def]
+    """The int64 numbers at an address, (count,)."""
+    return carray(_integer(address), (count,))
+
+
+@njit(inline="always")
+def table(address, rows, columns):  # type: ignore[no-untyped-def]
+    """The float64 numbers at an address, (rows, columns)."""
+    return carray(_double(address), (rows, columns))
+
+
+# Numba's cache on disk
+
+
+def compiled(*sources: ModuleType) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator: compiled without the GIL, division by zero is inf or nan, cached on disk.
+
+    sources   modules whose compiled functions are called: Numba's own cache sees edits of the decorated function's file alone,
+              and would go on using what it made of theirs
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher: Any = njit(nogil=True, error_model="numpy", fastmath=FAST)(function)
+        files = [Path(function.__code__.co_filename), *(Path(str(m.__file__)) for m in sources)]
+        try:
+            dispatcher._cache = _Cache(function, files)
+        except RuntimeError:  # no folder that can be written to: compiled anew by every process
+            pass
+        return dispatcher
+
+    return decorate
+
+
+class _Locator:
+    """Numba's place for a function's compiled code; what it was made of are several files."""
+
+    def __init__(self, place: Any, files: list[Path]):
+        self._place, self._files = place, files
+
+    def get_source_stamp(self) -> str:
+        return hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in self._files)).hexdigest()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._place, name)
+
+
+class _Cache(FunctionCache):
+    """Of one function. A disk that is full or read-only costs the next process a compile, and nothing else."""
+
+    def __init__(self, function: Callable[..., Any], files: list[Path]):
+        self._files = files
+        super().__init__(function)
+
+    def _impl_class(self, function: Callable[..., Any]) -> CompileResultCacheImpl:
+        implementation = CompileResultCacheImpl(function)
+        implementation._locator = _Locator(implementation.locator, self._files)
+        return implementation
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        try:
+            super().save_overload(signature, data)
+        except OSError as error:
+            warnings.warn(f"what Numba compiled could not be kept, the next run compiles it again: {error}", PpgenWarning, stacklevel=2)
