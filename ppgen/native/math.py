@@ -9,12 +9,12 @@ Intrinsics are used and not declared: since LLVM 19 the reader of text declares 
 import inspect
 from collections.abc import Callable, Collection, Mapping
 
-from . import math_exponential
+from . import math_bessel, math_error, math_exponential, math_gamma, math_trigonometric
 from .math_values import DOUBLE, SINGLE, Code, Value
 
 __all__ = ["NAMES", "functions", "symbol"]
 
-_FAMILIES = (math_exponential,)
+_FAMILIES = (math_exponential, math_trigonometric, math_gamma, math_error, math_bessel)
 _FUNCTIONS: Mapping[str, Callable[..., Value]] = {name: getattr(family, name) for family in _FAMILIES for name in family.__all__}
 _IN_SINGLE = frozenset({"exp", "log"})  # computed in single precision; the others in double, and rounded
 NAMES: frozenset[str] = frozenset(_FUNCTIONS)

@@ -1,71 +1,127 @@
 """exp, log and what is made of them.
 
 The exponential: x = n ln 2 + r with |r| <= ln 2 / 2, e^x = 2^n e^r. The logarithm: x = 2^k (1 + f) with 1 + f between sqrt(1/2) and
-sqrt(2), log(1 + f) = 2 atanh(s) of s = f / (2 + f), summed so that what is small is added first (as in fdlibm's e_log.c, Sun
-Microsystems 1993).
+sqrt(2), log(1 + f) = 2 atanh(s) of s = f / (2 + f), summed so that what is small is added first (the scheme of fdlibm, Sun
+Microsystems 1993). `log1p`, `expm1` and the hyperbolic functions carry the rounding of their arguments along; `pow` has its logarithm
+in two doubles.
 """
 
 import math
+from typing import NamedTuple
 
-from .math_tables import EXP, EXP_SINGLE, LOG, LOG_SINGLE
-from .math_values import SINGLE, Value, bits, equal, horner, muladd, nearest, real, where
+from .math_tables import EXP, EXP_SINGLE, LOG, LOG_LONG, LOG_SINGLE
+from .math_values import SINGLE, Number, Value, absolute, bits, copysign, equal, floor, fma, horner, muladd, nearest, real, signbit, where
 
-__all__ = ["exp", "log"]
+__all__ = ["cosh", "exp", "expm1", "log", "log1p", "pow", "sinh", "tanh"]
 
-# ln 2 in two parts, the first short enough that its product with an exponent is exact.
+# ln 2 in two parts, the first short enough that its product with an exponent is exact; the second of two thirds.
 LN2 = (float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33"))
 LN2_SINGLE = (float.fromhex("0x1.62e4p-1"), float.fromhex("0x1.7f7d1cp-20"))
+TWO_THIRDS = (float.fromhex("0x1.5555555555555p-1"), float.fromhex("0x1.5555555555555p-55"))
 
 
 def _ln2(x: Value) -> tuple[float, float]:
     return LN2_SINGLE if x.code.format is SINGLE else LN2
 
 
-def scaled(x: Value, n: Value) -> Value:
-    """x 2^n for a whole number |n| < 2 bias: in two steps, so that only the result may over- or underflow."""
-    first, low = nearest(0.5 * n)
-    _, high = nearest(n - first)
-    return x * _power(low) * _power(high)
+# The exponential
 
 
-def _power(n: Value) -> Value:
-    """2^n of the lowest bits of n."""
-    return real((n + n.code.format.bias) << n.code.format.mantissa)
+class Reduced(NamedTuple):
+    """x = n ln 2 + r, and e^r - 1 = r + tail."""
+
+    n: Value
+    r: Value
+    tail: Value
 
 
-def _reduced(x: Value) -> tuple[Value, Value]:
-    """n and r of x = n ln 2 + r."""
-    high, low = _ln2(x)
+def reduced(x: Value, low: Number = 0.0) -> Reduced:
+    """Of x + low, where low is of the size of x's rounding."""
+    ln2 = _ln2(x)
     n, _ = nearest(x * (1 / math.log(2)))
-    return n, muladd(n, -low, muladd(n, -high, x))
+    most = muladd(n, -ln2[0], x)  # exact
+    r = muladd(n, -ln2[1], most)
+    rest = muladd(n, -ln2[1], most - r) + low
+    return Reduced(n, r, muladd(r * r, horner(r, EXP_SINGLE if x.code.format is SINGLE else EXP), rest))
+
+
+def clamped(x: Value, low: float, high: float) -> Value:
+    """nan stays."""
+    return where(x > high, high, where(x < low, low, x))
+
+
+def power_of_two(n: Value) -> Value:
+    """2^n of a whole number, -bias < n <= bias."""
+    _, low = nearest(n)
+    return real((low + n.code.format.bias) << n.code.format.mantissa)
+
+
+def scaled(x: Value, n: Value) -> Value:
+    """x 2^n of a whole number, |n| < 2 bias: in two steps, so that only the result may over- or underflow."""
+    first, _ = nearest(0.5 * n)
+    return x * power_of_two(first) * power_of_two(n - first)
+
+
+def exponential(x: Value, low: Number = 0.0, shift: float = 0.0) -> Value:
+    """2^shift e^(x + low)."""
+    # Beyond these the result is inf and 0. A shift moves the thresholds by 8 ln 2 at most.
+    x = clamped(x, -110.0, 95.0) if x.code.format is SINGLE else clamped(x, -760.0, 720.0)
+    n, r, tail = reduced(x, low)
+    return scaled(1.0 + (r + tail), n + shift if shift else n)
 
 
 def exp(x: Value) -> Value:
-    single = x.code.format is SINGLE
-    top, bottom = (90.0, -105.0) if single else (710.0, -746.0)  # beyond them the result is inf and 0
-    x = where(x > top, top, where(x < bottom, bottom, x))
-    n, r = _reduced(x)
-    tail = horner(r, EXP_SINGLE if single else EXP)
-    return scaled(1.0 + muladd(r * r, tail, r), n)
+    return exponential(x)
+
+
+def quarter_expm1(x: Value) -> Value:
+    """(e^x - 1) / 4, finite up to x = 710.6."""
+    n, r, tail = reduced(clamped(x, -40.0, 710.6))
+    power = power_of_two(n - 2.0)
+    return muladd(power, r + tail, power - 0.25)
+
+
+def expm1(x: Value) -> Value:
+    return where(absolute(x) < 2.0**-54, x, 4.0 * quarter_expm1(x))
+
+
+def sinh(x: Value) -> Value:
+    size = absolute(x)
+    q = quarter_expm1(size)  # sinh = (q4 + q4 / (q4 + 1)) / 2 of q4 = 4 q
+    return where(size < 2.0**-27, x, copysign(2.0 * (q + q / muladd(q, 4.0, 1.0)), x))
+
+
+def cosh(x: Value) -> Value:
+    half = exponential(absolute(x), shift=-1.0)
+    return half + 0.25 / half
+
+
+def tanh(x: Value) -> Value:
+    t = 4.0 * quarter_expm1(-2.0 * absolute(x))
+    return where(absolute(x) < 2.0**-54, x, copysign(t / (t + 2.0), x))
+
+
+# The logarithm
 
 
 def split(x: Value) -> tuple[Value, Value]:
     """k and m of x = 2^k m, m from sqrt(1/2) to sqrt(2), for x > 0 that may be subnormal."""
     form = x.code.format
-    lifted = 2.0 ** (form.mantissa + 2)
+    lift = form.mantissa + 2
     small = x < form.smallest_normal
     root = x.code.bits(math.sqrt(0.5))
-    raised = bits(where(small, x * lifted, x)) + (x.code.bits(1.0) - root)
-    mantissa = (raised & (2**form.mantissa - 1)) + root
+    raised = bits(where(small, x * 2.0**lift, x)) + (x.code.bits(1.0) - root)
     # The exponent, laid into the low bits of 2^mantissa, is a real by one subtraction.
     exponent = real((raised >> form.mantissa) | x.code.bits(2.0**form.mantissa))
-    k = exponent - (2.0**form.mantissa + form.bias)
-    return k - where(small, float(form.mantissa + 2), 0.0), real(mantissa)
+    k = exponent - where(small, 2.0**form.mantissa + form.bias + lift, 2.0**form.mantissa + form.bias)
+    return k, real((raised & (2**form.mantissa - 1)) + root)
 
 
-def log_of_parts(k: Value, f: Value, correction: Value | float = 0.0) -> Value:
-    """k ln 2 + log(1 + f) + correction, the last of them small."""
-    high, low = _ln2(f)
+def logarithm(x: Value, correction: Number = 0.0) -> Value:
+    """log(x) + correction, which is small, for finite x > 0."""
+    high, low = _ln2(x)
+    k, m = split(x)
+    f = m - 1.0
     s = f / (2.0 + f)
     z = s * s
     half = 0.5 * f * f
@@ -75,6 +131,55 @@ def log_of_parts(k: Value, f: Value, correction: Value | float = 0.0) -> Value:
 
 
 def log(x: Value) -> Value:
+    return where(x > 0.0, where(x < math.inf, logarithm(x), x), where(equal(x, 0.0), -math.inf, math.nan))
+
+
+def log1p(x: Value) -> Value:
+    whole = 1.0 + x
+    back = whole - 1.0
+    lost = (x - back) + (1.0 - (whole - back))
+    inside = copysign(logarithm(whole, lost / whole), x)
+    return where(x > -1.0, where(x < math.inf, inside, x), where(equal(x, -1.0), -math.inf, math.nan))
+
+
+# The power
+
+
+def long_logarithm(x: Value) -> tuple[Value, Value]:
+    """log(x) as a sum of two, to 2^-65 of it, for finite x > 0."""
     k, m = split(x)
-    finite = log_of_parts(k, m - 1.0)
-    return where(x > 0.0, where(x < math.inf, finite, x), where(equal(x, 0.0), -math.inf, math.nan))
+    f = m - 1.0
+    d = 1.0 + m
+    d_low = m - (d - 1.0)
+    inverse = 1.0 / d
+    s = f * inverse
+    s_low = fma(-s, d_low, fma(-s, d, f)) * inverse
+    z = s * s
+    z_low = fma(s, s, -z) + 2.0 * s * s_low
+    # log(1 + f) = 2 s + s z (2/3 + 2/5 z + ...)
+    rest = z * horner(z, LOG_LONG)
+    b = TWO_THIRDS[0] + rest
+    b_low = (rest - (b - TWO_THIRDS[0])) + TWO_THIRDS[1]
+    c = s * z
+    c_low = fma(s, z, -c) + (s * z_low + s_low * z)
+    g = c * b
+    g_low = fma(c, b, -g) + (c * b_low + c_low * b)
+    most = k * LN2[0]  # exact
+    first = most + 2.0 * s
+    total = first + g
+    low = ((most - first) + 2.0 * s) + ((first - total) + g) + (2.0 * s_low + g_low + k * LN2[1])
+    return total + low, low - ((total + low) - total)
+
+
+def pow(x: Value, y: Value) -> Value:  # noqa: A001
+    """As C99 has it: 1 where y is 0 or x is 1, nan for x < 0 unless y is whole."""
+    size = absolute(x)
+    high, low = long_logarithm(size)
+    log_size = where(equal(size, 0.0), -math.inf, where(equal(size, math.inf), math.inf, high))
+    product = y * log_size
+    product_low = where(absolute(product) < 1000.0, fma(y, high, -product) + y * low, 0.0)
+    value = where(equal(size, 1.0) & equal(y, y), 1.0, exponential(product, product_low))
+    whole, odd = equal(floor(y), y), ~equal(floor(0.5 * y), 0.5 * y)
+    value = where(signbit(x) & whole & odd, -value, value)
+    value = where((x < 0.0) & (size < math.inf) & ~whole, math.nan, value)
+    return where(equal(y, 0.0) | equal(x, 1.0), 1.0, value)

@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = [
-    "DOUBLE", "SINGLE", "Code", "Format", "Number", "Value", "absolute", "bits", "copysign", "equal", "fma", "horner", "muladd",
-    "nearest", "real", "sqrt", "where",
+    "DOUBLE", "SINGLE", "Code", "Format", "Number", "Value", "absolute", "bits", "copysign", "equal", "floor", "fma", "horner", "muladd",
+    "nearest", "real", "signbit", "sqrt", "where",
 ]  # fmt: skip
 
 
@@ -36,6 +36,10 @@ class Format(NamedTuple):
     suffix: str  # of intrinsics
     mantissa: int  # stored bits
     bias: int
+
+    @property
+    def width(self) -> int:
+        return int(self.integer[1:])
 
     @property
     def shifter(self) -> float:
@@ -171,6 +175,9 @@ class Value:
     def __xor__(self, other: Number) -> "Value":
         return self._binary(self, "xor", other)
 
+    def __invert__(self) -> "Value":
+        return self._binary(self, "xor", -1)
+
     def __lshift__(self, other: int) -> "Value":
         return self._binary(self, "shl", other)
 
@@ -214,13 +221,17 @@ def sqrt(x: Value) -> Value:
     return _intrinsic("sqrt", x)
 
 
+def floor(x: Value) -> Value:
+    return _intrinsic("floor", x)
+
+
 def copysign(x: Value, sign: Value) -> Value:
     return _intrinsic("copysign", x, sign)
 
 
 def where(condition: Value, x: Number, y: Number) -> Value:
     """x where the condition holds, else y; two numbers are reals."""
-    kind = next((v.kind for v in (x, y) if isinstance(v, Value)), "real")
+    kind: Kind = next((v.kind for v in (x, y) if isinstance(v, Value)), "real")
     code = condition.code
     a, b = (v.name if isinstance(v, Value) else code.number(v, kind) for v in (x, y))
     return code.emit(kind, f"select i1 {condition.name}, {code.type(kind)} {a}, {code.type(kind)} {b}")
@@ -235,6 +246,12 @@ def equal(x: Value, y: Number) -> Value:
 def bits(x: Value) -> Value:
     """The integer with the bits of a real."""
     return x.code.emit("integer", f"bitcast {x.code.format.real} {x.name} to {x.code.format.integer}")
+
+
+def signbit(x: Value) -> Value:
+    """Whether x is negative, -0 and nan included."""
+    n = bits(x)
+    return n.code.emit("i1", f"icmp slt {n.code.format.integer} {n.name}, 0")
 
 
 def real(n: Value) -> Value:

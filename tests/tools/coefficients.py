@@ -27,29 +27,85 @@ class Table(NamedTuple):
     what: str
 
 
-def series(function: Callable[[mpf], mpf], limit: float | None = None) -> Callable[[mpf], mpf]:
-    """A function with a removable singularity at 0, where twice the digits are lost."""
+def removable(function: Callable[[mpf], mpf]) -> Callable[[mpf], mpf]:
+    """A function of which some values are limits: a step of 1e-45 aside, with digits enough for what cancels there."""
 
     def value(t: mpf) -> mpf:
-        with mp.workdps(3 * mp.dps):
-            return function(t) if abs(t) > mpf(10) ** -40 else function(mpf(10) ** -40)
+        with mp.workdps(4 * mp.dps):
+            return function(t + mpf(10) ** -45)
 
     return value
 
 
-LOG_Z = (3 - 2 * 2**0.5) / (3 + 2 * 2**0.5) * 1.001  # largest s^2 of s = f / (2 + f), 1 + f up to sqrt(2)
+def root_of_digamma() -> mpf:
+    return mp.findroot(mp.digamma, 1.4616)
 
 
-def atanh_tail(z: mpf) -> mpf:
+def atanh_series(z: mpf) -> mpf:
+    """2/3 + 2/5 z + 2/7 z^2 + ..."""
     s = mp.sqrt(z)
     return (2 * mp.atanh(s) / s - 2) / z
 
 
+def stirling(z: mpf) -> mpf:
+    x = 1 / mp.sqrt(z)
+    return x * (mp.loggamma(x) - ((x - 0.5) * mp.log(x) - x + mp.log(2 * mp.pi) / 2))
+
+
+def digamma_tail(z: mpf) -> mpf:
+    x = 1 / mp.sqrt(z)
+    return x**2 * (mp.log(x) - 1 / (2 * x) - mp.digamma(x))
+
+
+def trigamma_tail(z: mpf) -> mpf:
+    x = 1 / mp.sqrt(z)
+    return x**3 * (mp.polygamma(1, x) - 1 / x - 1 / (2 * x**2))
+
+
+def erfcx(t: mpf) -> mpf:
+    x = 4 * (1 + t) / (1 - t)
+    return (1 + 2 * x) * mp.exp(x**2) * mp.erfc(x)
+
+
+def erfinv_over(w: mpf) -> mpf:
+    """erfinv(x) / x of w = -log(1 - x^2)."""
+    x = mp.sqrt(-mp.expm1(-w))
+    return mp.erfinv(x) / x
+
+
+def bessel_tail(order: int, s: mpf) -> mpf:
+    """sqrt(x) e^-x I(x) of s = 16 / x - 1."""
+    x = 16 / (1 + s)
+    return mp.sqrt(x) * mp.exp(-x) * mp.besseli(order, x)
+
+
+SQUARE_OF_S = (3 - 2 * 2**0.5) / (3 + 2 * 2**0.5) * 1.001  # the largest s^2 of s = f / (2 + f), 1 + f up to sqrt(2)
+QUARTER = 0.7856  # of pi, and what the reduction may miss it by
+
 TABLES = {
-    "EXP": Table(series(lambda r: (mp.exp(r) - 1 - r) / r**2), -0.3467, 0.3467, 10, "(e^r - 1 - r) / r^2"),
-    "EXP_SINGLE": Table(series(lambda r: (mp.exp(r) - 1 - r) / r**2), -0.3467, 0.3467, 4, "(e^r - 1 - r) / r^2"),
-    "LOG": Table(series(atanh_tail), 0.0, LOG_Z, 6, "(2 atanh(s) / s - 2) / z of z = s^2"),
-    "LOG_SINGLE": Table(series(atanh_tail), 0.0, LOG_Z, 2, "(2 atanh(s) / s - 2) / z of z = s^2"),
+    "EXP": Table(removable(lambda r: (mp.exp(r) - 1 - r) / r**2), -0.3467, 0.3467, 10, "(e^r - 1 - r) / r^2"),
+    "EXP_SINGLE": Table(removable(lambda r: (mp.exp(r) - 1 - r) / r**2), -0.3467, 0.3467, 4, "(e^r - 1 - r) / r^2"),
+    "LOG": Table(removable(atanh_series), 0.0, SQUARE_OF_S, 6, "(2 atanh(s) / s - 2) / z of z = s^2"),
+    "LOG_SINGLE": Table(removable(atanh_series), 0.0, SQUARE_OF_S, 2, "(2 atanh(s) / s - 2) / z of z = s^2"),
+    "LOG_LONG": Table(removable(lambda z: (atanh_series(z) - mpf(2) / 3) / z), 0.0, SQUARE_OF_S, 7, "2/5 + 2/7 z + ..., the same further on"),
+    "SIN": Table(removable(lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z), 0.0, QUARTER**2, 6, "(sin(r) / r - 1) / z of z = r^2"),
+    "COS": Table(removable(lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2), 0.0, QUARTER**2, 6, "(cos(r) - 1 + z / 2) / z^2 of z = r^2"),
+    "SINPI": Table(removable(lambda z: mp.sin(mp.pi * mp.sqrt(z)) / mp.sqrt(z)), 0.0, 0.25, 9, "sin(pi f) / f of z = f^2"),
+    "ASIN": Table(removable(lambda z: (mp.asin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z), 0.0, 0.25, 13, "(asin(s) / s - 1) / z of z = s^2"),
+    "ATAN": Table(removable(lambda z: (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z), 0.0, 0.1716, 11, "(atan(t) / t - 1) / z of z = t^2"),
+    "LGAMMA": Table(removable(lambda t: mp.loggamma(2 + t) / (t * (t + 1))), -1.0, 1.0, 28, "lgamma(2 + t) / (t (t + 1))"),
+    "STIRLING": Table(removable(stirling), 0.0, 1 / 64, 7, "x (lgamma(x) - (x - 1/2) log(x) + x - log(2 pi) / 2) of z = 1 / x^2"),
+    "DIGAMMA": Table(removable(lambda t: mp.digamma(1.5 + t) / (1.5 + t - root_of_digamma())), -0.5, 0.5, 21, "digamma(3/2 + t) / (3/2 + t - root)"),
+    "DIGAMMA_TAIL": Table(removable(digamma_tail), 0.0, 1 / 64, 7, "x^2 (log(x) - 1 / (2 x) - digamma(x)) of z = 1 / x^2"),
+    "TRIGAMMA_TAIL": Table(removable(trigamma_tail), 0.0, 1 / 64, 7, "x^3 (trigamma(x) - 1 / x - 1 / (2 x^2)) of z = 1 / x^2"),
+    "ERF": Table(removable(lambda z: (mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 2 / mp.sqrt(mp.pi)) / z), 0.0, 1.0, 11, "(erf(x) / x - 2 / sqrt(pi)) / z of z = x^2"),
+    "ERFCX": Table(removable(erfcx), -1.0, 1.0, 24, "(1 + 2 x) e^(x^2) erfc(x) of t = (x - 4) / (x + 4)"),
+    "ERFINV": Table(removable(lambda t: erfinv_over(t + 3.125)), -3.126, 3.126, 23, "erfinv(x) / x of t = w - 3.125, w = -log(1 - x^2)"),
+    "ERFINV_TAIL": Table(removable(lambda t: erfinv_over((t + 4.3) ** 2)), -1.8, 1.8, 27, "erfinv(x) / x of t = sqrt(w) - 4.3"),
+    "I0": Table(removable(lambda z: (mp.besseli(0, 2 * mp.sqrt(z)) - 1) / z), 0.0, 16.0, 16, "(I0(x) - 1) / z of z = x^2 / 4"),
+    "I1": Table(removable(lambda z: (mp.besseli(1, 2 * mp.sqrt(z)) / mp.sqrt(z) / 2 - 0.5) / z), 0.0, 16.0, 16, "(I1(x) / x - 1/2) / z of z = x^2 / 4"),
+    "I0_TAIL": Table(removable(lambda s: bessel_tail(0, s)), -1.0, 1.0, 24, "sqrt(x) e^-x I0(x) of s = 16 / x - 1"),
+    "I1_TAIL": Table(removable(lambda s: bessel_tail(1, s)), -1.0, 1.0, 24, "sqrt(x) e^-x I1(x) of s = 16 / x - 1"),
 }
 
 
