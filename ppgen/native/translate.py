@@ -1,0 +1,201 @@
+"""A recorded graph as loops.
+
+    program, pieces, indices, inputs, outputs = translate(graph, torch.float64)
+
+Every operation of the graph has a rule, found by its name: elementwise ones are formulas (pointwise.py), the others say which
+elements go where (movement.py, indexing.py), what is summed (reductions.py) and which loops of linear algebra run (linear.py).
+placement.py decides what is fused.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import LoweringError
+from ..straightline import Graph, Node, identity, item
+from . import indexing, linear, movement, reductions
+from .ir import Program, View, contiguous
+from .placement import Checked, Nests, Piece, Ref, kind_of
+from .pointwise import FORMULAS
+from .reductions import Rule
+
+__all__ = ["Checked", "Given", "Piece", "Translation", "translate"]
+
+REALS = {torch.float64: False, torch.float32: True}  # dtypes of programs; is it single precision?
+MANY: tuple[type, ...] = (list, tuple)
+
+
+class Given(NamedTuple):
+    """An input or an output: where it stands, contiguous, and the dtype that torch gives it."""
+
+    view: View
+    dtype: torch.dtype
+
+
+class Translation(NamedTuple):
+    """A program and what it needs around it.
+
+    pieces    what is laid into c and k when it is bound
+    indices   handed whole numbers that must be checked then
+    inputs    the graph's fast inputs in x and n; outputs in `out`
+    """
+
+    program: Program
+    pieces: tuple[Piece, ...]
+    indices: tuple[Checked, ...]
+    inputs: tuple[Given, ...]
+    outputs: tuple[Given, ...]
+
+
+def translate(graph: Graph, dtype: torch.dtype) -> Translation:
+    """A graph whose reals are of one dtype, float64 or float32, as a program.
+
+    Raises LoweringError: an operation without a rule, or one that its rule refuses; the message names it.
+    """
+    if dtype not in REALS:
+        raise LoweringError(f"programs compute in float64 or float32, not in {dtype}")
+    return _Translator(graph, dtype).translation()
+
+
+def _literal_of(t: Tensor) -> float | int | bool | None:
+    """The number that a constant is full of, if it is."""
+    if not t.numel() or t.is_complex():
+        return None
+    first = t[(0,) * t.dim()]
+    uniform = t.numel() == 1 or bool((t == first).all())
+    number: float | int | bool = first.item()
+    return number if uniform or (number != number and bool(t.isnan().all())) else None
+
+
+class _Translator:
+    """One pass over a graph in order."""
+
+    def __init__(self, graph: Graph, dtype: torch.dtype):
+        self.graph, self.dtype, self.nests = graph, dtype, Nests()
+        self.known: dict[int, Any] = {}  # id of a node -> its Ref, or what its outputs are
+
+    def translation(self) -> Translation:
+        inputs = tuple(self._input(n) for n in self.graph.fast)
+        for i, node in enumerate(self.graph.handed):
+            self._handed(i, node)
+        for node in self.graph.body:
+            self.known[id(node)] = self._node(node)
+        outputs = tuple(self._output(n) for n in self.graph.outputs)
+        nests = self.nests
+        program = Program(nests.body(), nests.sizes, single=REALS[self.dtype])
+        return Translation(program, tuple(nests.pieces), tuple(nests.checked), inputs, outputs)
+
+    # What is there before the first operation
+
+    def _input(self, node: Node) -> Given:
+        _refuse_complex(node.value)
+        buffer = "n" if kind_of(node.value.dtype) == "i" else "x"
+        ref = self.known[id(node)] = self.nests.given(buffer, node.value)
+        return Given(View(buffer, ref.shape, ref.strides, ref.base.offset), node.value.dtype)
+
+    def _handed(self, number: int, node: Node) -> None:
+        """A view of another handed value is one here too: memory is walked once for both."""
+        name = _name(node.target) if node.target not in (None, item) else ""
+        source = node.args[0] if node.args else None
+        if name in VIEWS and isinstance(source, Node) and id(source) in self.known and not self._is_input(source):
+            self.known[id(node)] = self._node(node)
+        elif isinstance(node.value, Tensor):
+            _refuse_complex(node.value)
+            self.known[id(node)] = self.nests.laid(number, node.value)
+
+    def _is_input(self, node: Node) -> bool:
+        return any(node is n for n in self.graph.fast)
+
+    def _constant(self, node: Node) -> Ref:
+        t = node.constant
+        assert t is not None
+        _refuse_complex(t)
+        number = _literal_of(t)
+        return self.nests.laid(t, t) if number is None else self.nests.literal(number, tuple(t.shape), kind_of(t.dtype))
+
+    # Operations
+
+    def _of(self, x: Any) -> Any:
+        """An argument: tensors as refs, all else as it is."""
+        if isinstance(x, Node):
+            ref = self.known.get(id(x))
+            if ref is None:
+                if x.constant is None:
+                    raise LoweringError(f"{x.target} gives no tensor")
+                ref = self.known[id(x)] = self._constant(x)
+            return ref
+        return [self._of(i) for i in x] if isinstance(x, MANY) else x
+
+    def _node(self, node: Node) -> Any:
+        if node.target is item:
+            out = self.known[id(node.args[0])][node.args[1]]
+            return out if isinstance(out, Ref) else out()
+        if node.target is identity:
+            return self._of(node.args[0])
+        if node.random:
+            raise LoweringError(f"{node.target} draws random numbers")
+        args, settings = [self._of(a) for a in node.args], {k: self._of(v) for k, v in node.kwargs.items()}
+        name, like = _name(node.target), node.value
+        self._refuse(node)
+        try:
+            if (formula := FORMULAS.get(name)) is not None:
+                return self._pointwise(formula, like, args, settings)
+            if (rule := RULES.get(name)) is not None:
+                return rule(self.nests, like, *args, **settings)
+        except LoweringError as error:
+            raise LoweringError(f"{node.target}: {error}") from error
+        raise LoweringError(f"{node.target} has no rule")
+
+    def _refuse(self, node: Node) -> None:
+        """Reals of another precision than the program's, but for those that hold nothing but whole numbers or truth values."""
+        like = node.value
+        if not isinstance(like, Tensor):
+            return
+        _refuse_complex(like)
+        if like.is_floating_point() and like.dtype != self.dtype:
+            first = node.parents[0].value if node.parents else like
+            if not isinstance(first, Tensor) or first.is_floating_point():
+                raise LoweringError(f"{node.target} computes in {like.dtype} inside of a program in {self.dtype}")
+
+    def _pointwise(self, formula: Callable[..., Any], like: Tensor, args: list[Any], settings: Mapping[str, Any]) -> Ref:
+        """Tensors and numbers become operands, everything else stays an argument of the formula."""
+        named = {k: v for k, v in settings.items() if k not in IGNORED}
+        slots = [*args, *named.values()]
+        moving = [i for i, a in enumerate(slots) if isinstance(a, OPERANDS)]
+
+        def filled(*values: Any) -> Any:
+            full = list(slots)
+            for i, v in zip(moving, values, strict=True):
+                full[i] = v
+            return formula(*full[: len(args)], **dict(zip(named, full[len(args) :], strict=True)))
+
+        return self.nests.pointwise(filled, *(slots[i] for i in moving), kind=kind_of(like.dtype))
+
+    # Results
+
+    def _output(self, node: Node) -> Given:
+        ref, nests = self._of(node), self.nests
+        shape = tuple(node.value.shape)
+        out = nests.result(shape)
+        nests.write(ref, out)
+        return Given(View("out", shape, contiguous(shape), out.base.offset), node.value.dtype)
+
+
+IGNORED = frozenset(("dtype", "layout", "device", "pin_memory", "memory_format", "out"))
+OPERANDS = (Ref, float, int, bool)
+RULES: Mapping[str, Rule] = {**movement.RULES, **indexing.RULES, **reductions.RULES, **linear.RULES}
+VIEWS = frozenset(("t", "transpose", "permute", "view", "reshape", "unsqueeze", "squeeze", "expand", "select", "slice", "alias", "detach"))
+
+
+def _refuse_complex(t: Any) -> None:
+    if isinstance(t, Tensor) and t.is_complex():
+        raise LoweringError("complex numbers")
+
+
+@lru_cache(maxsize=1024)
+def _name(target: Any) -> str:
+    """`add` of aten::add.Tensor."""
+    return target.overloadpacket.__name__ if hasattr(target, "overloadpacket") else str(getattr(target, "__name__", target))
