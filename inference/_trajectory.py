@@ -24,7 +24,31 @@ from ..native.calling import call, compiled, doubles, floats, integers, table
 from . import _metric
 from ._metric import to_position, to_whitened
 
-__all__ = ["Job", "adapt", "arrive", "drift", "launch", "record", "row", "stopped"]
+__all__ = [
+    "DIVERGENCE",
+    "FORCE",
+    "GRADIENT",
+    "MOMENTUM",
+    "POSITION",
+    "ROWS",
+    "STATS",
+    "STEP",
+    "VALUE",
+    "Job",
+    "arrive",
+    "chain_code",
+    "copy",
+    "drift",
+    "energy_change",
+    "evaluate",
+    "finish",
+    "head",
+    "launch",
+    "move",
+    "row",
+    "stats",
+    "stopped",
+]  # fmt: skip
 
 FLOAT = 8  # bytes
 HEAD = 16
@@ -32,8 +56,9 @@ STEP, LP, TARGET, ERROR, AVERAGE, DRAWS, MADE, VALUE = 0, 1, 2, 3, 4, 5, 6, HEAD
 GRADIENT, POSITION, MOMENTUM, FORCE, HERE, SLOPE, SCRATCH, ROWS = range(8)  # rows; an engine's own begin at ROWS
 MOMENTA = 0  # stream of the key
 DIVERGENCE = 1000.0  # nats of energy error
+STATS = ("acceptance_rate", "n_steps", "diverging", "energy", "step_size", "lp")  # of every draw, by ArviZ's names
 
-trajectory = compiled(keys, calling, _metric, sys.modules[__name__])
+chain_code = compiled(keys, calling, _metric, sys.modules[__name__])
 
 
 class Job(NamedTuple):
@@ -53,23 +78,23 @@ class Job(NamedTuple):
     count: int
     aim: float  # acceptance rate that the step size is adapted to, or 0
     draws: int  # (count, dim)
-    gradients: int  # (count, dim), or 0
+    gradients: int  # (count, dim); not there where aim is 0
     stats: int  # (count, columns)
     columns: int
     stop: int  # a flag
 
 
-@trajectory
+@chain_code
 def head(job):  # type: ignore[no-untyped-def]
     return doubles(job.memory, HEAD)
 
 
-@trajectory
+@chain_code
 def row(job, i):  # type: ignore[no-untyped-def]
     return doubles(job.memory + FLOAT * (HEAD + i * job.dim), job.dim)
 
 
-@trajectory
+@chain_code
 def copy(job, start, end):  # type: ignore[no-untyped-def]
     """Row `start` to row `end`."""
     a, b = row(job, start), row(job, end)
@@ -77,7 +102,7 @@ def copy(job, start, end):  # type: ignore[no-untyped-def]
         b[i] = a[i]
 
 
-@trajectory
+@chain_code
 def stopped(job):  # type: ignore[no-untyped-def]
     return integers(job.stop, 1)[0] != 0
 
@@ -85,14 +110,14 @@ def stopped(job):  # type: ignore[no-untyped-def]
 # The metric
 
 
-@trajectory
+@chain_code
 def _along(job, start, end):  # type: ignore[no-untyped-def]
     """L times row `start`, to row `end`."""
     vectors, triangle = table(job.vectors, job.rank, job.dim), table(job.triangle, job.triangular, job.dim)
     to_position(doubles(job.scale, job.dim), vectors, doubles(job.values, job.rank), triangle, row(job, start), row(job, end))
 
 
-@trajectory
+@chain_code
 def whiten(job, start, end):  # type: ignore[no-untyped-def]
     """L' times row `start`, a gradient, to row `end`."""
     if job.rank == 0 and job.triangular == 0:
@@ -107,7 +132,7 @@ def whiten(job, start, end):  # type: ignore[no-untyped-def]
 # Trajectories
 
 
-@trajectory
+@chain_code
 def launch(job, draw):  # type: ignore[no-untyped-def]
     """A fresh momentum where the chain is. Returns the log joint density of both, -H."""
     normals(row(job, MOMENTUM), job.seed, MOMENTA, draw, job.chain)
@@ -116,7 +141,7 @@ def launch(job, draw):  # type: ignore[no-untyped-def]
     return head(job)[LP] - kinetic(job)
 
 
-@trajectory
+@chain_code
 def kinetic(job):  # type: ignore[no-untyped-def]
     p, total = row(job, MOMENTUM), 0.0
     for i in range(job.dim):
@@ -124,7 +149,7 @@ def kinetic(job):  # type: ignore[no-untyped-def]
     return 0.5 * total
 
 
-@trajectory
+@chain_code
 def drift(job, step):  # type: ignore[no-untyped-def]
     """The first half of a leapfrog step, to the position at which the gradient is wanted; a negative step goes back in time."""
     q, p, force = row(job, POSITION), row(job, MOMENTUM), row(job, FORCE)
@@ -142,7 +167,7 @@ def drift(job, step):  # type: ignore[no-untyped-def]
         q[i] += step * velocity[i]
 
 
-@trajectory
+@chain_code
 def arrive(job, step):  # type: ignore[no-untyped-def]
     """The second half, once the gradient is there. Returns the log joint density."""
     whiten(job, GRADIENT, FORCE)
@@ -152,14 +177,14 @@ def arrive(job, step):  # type: ignore[no-untyped-def]
     return head(job)[VALUE] - kinetic(job)
 
 
-@trajectory
+@chain_code
 def energy_change(log_joint, start):  # type: ignore[no-untyped-def]
     """How far the log joint density is above the start's; -inf where that is not a number."""
     change = log_joint - start
     return change if -math.inf < change < math.inf else -math.inf
 
 
-@trajectory
+@chain_code
 def normals(out, seed, stream, draw, chain):  # type: ignore[no-untyped-def]
     """The first numbers of a stream, as keys.normal gives them, two at a time."""
     n = len(out)
@@ -174,7 +199,7 @@ def normals(out, seed, stream, draw, chain):  # type: ignore[no-untyped-def]
 # What comes of a draw
 
 
-@trajectory
+@chain_code
 def move(job, position, gradient, log_density):  # type: ignore[no-untyped-def]
     """The chain goes to rows `position` and `gradient`."""
     copy(job, position, HERE)
@@ -182,25 +207,35 @@ def move(job, position, gradient, log_density):  # type: ignore[no-untyped-def]
     head(job)[LP] = log_density
 
 
-@trajectory
-def record(job, i):  # type: ignore[no-untyped-def]
-    """Where the chain is after draw i of the block."""
-    here, slope = row(job, HERE), row(job, SLOPE)
-    out = doubles(job.draws + FLOAT * i * job.dim, job.dim)
+@chain_code
+def finish(job, i, acceptance_rate, steps, diverging, energy):  # type: ignore[no-untyped-def]
+    """Draw i of the block is made: note it, and adapt the step size."""
+    h, out = head(job), stats(job, i)
+    out[0], out[1], out[2], out[3], out[4], out[5] = acceptance_rate, steps, diverging, energy, h[STEP], h[LP]
+    _record(job, HERE, job.draws, i)
+    if job.aim > 0.0:
+        _record(job, SLOPE, job.gradients, i)
+        adapt(job, acceptance_rate)
+    h[MADE] = i + 1.0
+
+
+@chain_code
+def stats(job, i):  # type: ignore[no-untyped-def]
+    """Of draw i of the block, by STATS; what is left is the engine's own."""
+    return doubles(job.stats + FLOAT * i * job.columns, job.columns)
+
+
+@chain_code
+def _record(job, start, address, i):  # type: ignore[no-untyped-def]
+    """A row to row i of what stands at an address."""
+    here, there = row(job, start), doubles(address + FLOAT * i * job.dim, job.dim)
     for j in range(job.dim):
-        out[j] = here[j]
-    if job.gradients:
-        out = doubles(job.gradients + FLOAT * i * job.dim, job.dim)
-        for j in range(job.dim):
-            out[j] = slope[j]
-    head(job)[MADE] = i + 1.0
+        there[j] = here[j]
 
 
-@trajectory
+@chain_code
 def adapt(job, acceptance_rate):  # type: ignore[no-untyped-def]
     """Nesterov's dual averaging of the log step size, with gamma = 0.05, t0 = 10, kappa = 0.75."""
-    if job.aim == 0.0:
-        return
     h = head(job)
     h[DRAWS] += 1.0
     eta = 1.0 / (h[DRAWS] + 10.0)
@@ -211,7 +246,7 @@ def adapt(job, acceptance_rate):  # type: ignore[no-untyped-def]
     h[STEP] = math.exp(log_step)
 
 
-@trajectory
+@chain_code
 def evaluate(job, code, single):  # type: ignore[no-untyped-def]
     """Machine code's density and gradient where the chain's trajectory is; `single`: dim + 1 + dim numbers of float32 to
     copy to and from, or 0."""

@@ -11,26 +11,34 @@ Sources: Duane, Kennedy, Pendleton & Roweth, Physics Letters B 195, 1987; Neal, 
 import math
 from dataclasses import dataclass
 
-from .. import keys
 from ..engine import require_positive
 from ..errors import EngineError
 from ..keys import uniform
-from ..native import calling
-from ..native.calling import compiled, doubles
-from . import _metric, _trajectory
 from ._blocks import Sampler
 from ._hamiltonian import HamiltonianEngine
 from ._trajectory import (
-    DIVERGENCE, FLOAT, GRADIENT, LP, POSITION, ROWS, STEP, VALUE,
-    adapt, arrive, drift, energy_change, evaluate, head, launch, move, record, stopped,
-)  # fmt: skip
+    DIVERGENCE,
+    GRADIENT,
+    POSITION,
+    ROWS,
+    STATS,
+    STEP,
+    VALUE,
+    arrive,
+    chain_code,
+    drift,
+    energy_change,
+    evaluate,
+    finish,
+    head,
+    launch,
+    move,
+    stopped,
+)
 
 __all__ = ["HMC"]
 
-STATS = ("acceptance_rate", "n_steps", "diverging", "energy", "step_size", "lp")
 LENGTH, ACCEPT = 3, 4  # streams of the key
-
-trajectory = compiled(keys, calling, _metric, _trajectory)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +71,14 @@ def sampler(trajectory_length: float, jitter: float, max_num_steps: int) -> Samp
     return Sampler(chain, run, STATS, ROWS, (float(trajectory_length), float(jitter), max_num_steps))
 
 
-@trajectory
+@chain_code
 def run(job, code, single, trajectory_length, jitter, max_num_steps):  # type: ignore[no-untyped-def]
     """A block of a chain on machine code."""
     for _ in chain(job, trajectory_length, jitter, max_num_steps):
         evaluate(job, code, single)
 
 
-@trajectory
+@chain_code
 def chain(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-untyped-def]
     """A block of a chain. It yields wherever it needs the density at POSITION."""
     h = head(job)
@@ -91,13 +99,4 @@ def chain(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-unt
         if uniform(job.seed, ACCEPT, draw, job.chain, 0) < rate:
             move(job, POSITION, GRADIENT, h[VALUE])
             energy = -log_joint
-        note(job, i, rate, count, change < -DIVERGENCE, energy)
-        adapt(job, rate)
-        record(job, i)
-
-
-@trajectory
-def note(job, i, rate, count, diverging, energy):  # type: ignore[no-untyped-def]
-    """The stats of draw i of the block."""
-    out, h = doubles(job.stats + FLOAT * i * job.columns, job.columns), head(job)
-    out[0], out[1], out[2], out[3], out[4], out[5] = rate, count, diverging, energy, h[STEP], h[LP]
+        finish(job, i, rate, count, change < -DIVERGENCE, energy)

@@ -10,29 +10,42 @@ Pradhan & Jankowiak, arXiv 1912.11554, 2019 (iterative tree).
 import math
 from dataclasses import dataclass
 
-from .. import keys
 from ..engine import require_positive
 from ..keys import uniform
-from ..native import calling
-from ..native.calling import compiled, doubles
-from . import _metric, _trajectory
 from ._blocks import Sampler
 from ._hamiltonian import HamiltonianEngine
 from ._trajectory import (
-    DIVERGENCE, FLOAT, FORCE, GRADIENT, HEAD, LP, MOMENTUM, POSITION, ROWS, STEP, VALUE,
-    adapt, arrive, copy, drift, energy_change, evaluate, head, launch, move, record, row, stopped,
-)  # fmt: skip
+    DIVERGENCE,
+    FORCE,
+    GRADIENT,
+    MOMENTUM,
+    POSITION,
+    ROWS,
+    STATS,
+    STEP,
+    VALUE,
+    arrive,
+    chain_code,
+    copy,
+    drift,
+    energy_change,
+    evaluate,
+    finish,
+    head,
+    launch,
+    move,
+    row,
+    stats,
+    stopped,
+)
 
 __all__ = ["NUTS"]
 
-STATS = ("acceptance_rate", "n_steps", "tree_depth", "diverging", "energy", "step_size", "lp")
 DIRECTION, LEAF, SWAP = 3, 4, 5  # streams of the key
 # Rows of memory: the trajectory's two ends (position, momentum, force), what was drawn from the newer half (position, gradient),
 # sums of momenta of the newer half and of the tree, and for each level the momentum at a subtree's first leaf and the sum before it
 LEFT, RIGHT, CANDIDATE, HALF, TREE, FIRSTS = ROWS, ROWS + 3, ROWS + 6, ROWS + 8, ROWS + 9, ROWS + 10
 STEEP = 600.0  # nats above the start from which weights would overflow
-
-tree = compiled(keys, calling, _metric, _trajectory)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +63,17 @@ class NUTS(HamiltonianEngine):
 
     @property
     def sampler(self) -> Sampler:
-        return Sampler(chain, run, STATS, FIRSTS + 2 * self.max_tree_depth, (self.max_tree_depth,))
+        return Sampler(chain, run, (*STATS, "tree_depth"), FIRSTS + 2 * self.max_tree_depth, (self.max_tree_depth,))
 
 
-@tree
+@chain_code
 def run(job, code, single, max_tree_depth):  # type: ignore[no-untyped-def]
     """A block of a chain on machine code."""
     for _ in chain(job, max_tree_depth):
         evaluate(job, code, single)
 
 
-@tree
+@chain_code
 def chain(job, max_tree_depth):  # type: ignore[no-untyped-def]
     """A block of a chain. It yields wherever it needs the density at POSITION."""
     h = head(job)
@@ -103,20 +116,11 @@ def chain(job, max_tree_depth):  # type: ignore[no-untyped-def]
                 weight += half
                 going = grow(job)
             depth += 1
-        rate = acceptance / leaves
-        note(job, i, rate, leaves, depth, diverging, energy)
-        adapt(job, rate)
-        record(job, i)
+        finish(job, i, acceptance / leaves, leaves, diverging, energy)
+        stats(job, i)[len(STATS)] = depth
 
 
-@tree
-def note(job, i, rate, leaves, depth, diverging, energy):  # type: ignore[no-untyped-def]
-    """The stats of draw i of the block."""
-    out, h = doubles(job.stats + FLOAT * i * job.columns, job.columns), head(job)
-    out[0], out[1], out[2], out[3], out[4], out[5], out[6] = rate, leaves, depth, diverging, energy, h[STEP], h[LP]
-
-
-@tree
+@chain_code
 def plant(job):  # type: ignore[no-untyped-def]
     """A tree of one point."""
     store(job, LEFT)
@@ -124,7 +128,7 @@ def plant(job):  # type: ignore[no-untyped-def]
     copy(job, MOMENTUM, TREE)
 
 
-@tree
+@chain_code
 def load(job, end):  # type: ignore[no-untyped-def]
     """Go on from an end of the trajectory, with a half that has no leaf."""
     copy(job, end, POSITION)
@@ -135,20 +139,20 @@ def load(job, end):  # type: ignore[no-untyped-def]
         total[i] = 0.0
 
 
-@tree
+@chain_code
 def store(job, end):  # type: ignore[no-untyped-def]
     copy(job, POSITION, end)
     copy(job, MOMENTUM, end + 1)
     copy(job, FORCE, end + 2)
 
 
-@tree
+@chain_code
 def keep(job):  # type: ignore[no-untyped-def]
     copy(job, POSITION, CANDIDATE)
     copy(job, GRADIENT, CANDIDATE + 1)
 
 
-@tree
+@chain_code
 def turns(job, leaf):  # type: ignore[no-untyped-def]
     """Add a leaf's momentum to the half. Whether a subtree that ends with this leaf turns back.
 
@@ -173,7 +177,7 @@ def turns(job, leaf):  # type: ignore[no-untyped-def]
     return False
 
 
-@tree
+@chain_code
 def turning(first, last, total, before):  # type: ignore[no-untyped-def]
     """Whether a stretch from momentum `first` to `last` turns back: either end against the sum of momenta, `total` less
     `before`, of which the ends count half."""
@@ -185,7 +189,7 @@ def turning(first, last, total, before):  # type: ignore[no-untyped-def]
     return a <= 0.0 or b <= 0.0
 
 
-@tree
+@chain_code
 def grow(job):  # type: ignore[no-untyped-def]
     """The half becomes part of the tree. Whether the tree may go on, not turning back."""
     total, half, first, last = row(job, TREE), row(job, HALF), row(job, LEFT + 1), row(job, RIGHT + 1)

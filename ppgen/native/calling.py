@@ -8,6 +8,7 @@ every step); and whoever made the memory must keep it alive until the call retur
 import hashlib
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -102,10 +103,8 @@ def compiled(*sources: ModuleType) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher: Any = njit(nogil=True, error_model="numpy", fastmath=FAST)(function)
         files = [Path(function.__code__.co_filename), *(Path(str(m.__file__)) for m in sources)]
-        try:
+        with suppress(RuntimeError):  # no folder that can be written to: every process compiles anew
             dispatcher._cache = _Cache(function, files)
-        except RuntimeError:  # no folder that can be written to: compiled anew by every process
-            pass
         return dispatcher
 
     return decorate
