@@ -19,10 +19,10 @@ Bound: TypeAlias = Coordinate | Index
 
 
 class Names:
-    """Names that were not given before: t0, i1, ...; one for the whole program."""
+    """Names that were not given before: t0, i1, ...; one for the whole program. Their numbers begin at `start`."""
 
-    def __init__(self) -> None:
-        self._count = itertools.count()
+    def __init__(self, start: int = 0) -> None:
+        self._count = itertools.count(start)
 
     def __call__(self, stem: str = "t") -> str:
         return f"{stem}{next(self._count)}"

@@ -1,0 +1,218 @@
+"""Loops over the same range brought together.
+
+`merged` puts the statements of two loops into one. `strips` takes several loops over many rows strip by strip: of
+
+    for i in range(N): eta[i] = X[i] . b            matrix times vector
+    for i in range(N): r[i] = y[i] - sigmoid(eta[i])       elementwise: stays a loop of its own, which has no loop inside
+    for i in range(N): g += r[i] X[i]               its transpose times vector
+
+each runs over the rows of one strip, then over those of the next, so that the second use of X finds it in the cache.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+
+from .dependence import Effects, Range, Region, commute, effects, independent, may_follow
+from .ir import BUFFERS, Body, For, Index, Let, Program, Statement, Update
+from .rewriting import fresh, substituted, with_body
+from .writer import Names
+
+__all__ = ["merged", "strips"]
+
+SECOND_LEVEL = 1 << 20  # bytes: what is used twice and is larger than this has left the cache in between
+STRIP = 1 << 16  # bytes that the loops touch in one strip
+LEAST = 32  # rows in a strip, so that what a loop costs by itself does not matter
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A statement and what it touches; inside: what one iteration of a loop touches."""
+
+    statement: Statement
+
+    @cached_property
+    def effects(self) -> Effects:
+        return effects([self.statement])
+
+    @cached_property
+    def inside(self) -> Effects:
+        return effects(self.loop.body)
+
+    @cached_property
+    def loop(self) -> For:
+        if not isinstance(self.statement, For):
+            raise TypeError("not a loop")
+        return self.statement
+
+    @cached_property
+    def range(self) -> tuple[Index, Index, bool] | None:
+        s = self.statement
+        return (s.start, s.stop, s.reverse) if isinstance(s, For) and not (s.start.terms or s.stop.terms) else None
+
+    @property
+    def values(self) -> Range:
+        return (self.loop.start.offset, self.loop.stop.offset - 1)
+
+
+Joins = Callable[[_Item, _Item], bool]
+
+
+def _together(body: Body, joins: Joins) -> list[list[Statement]]:
+    """The body in parts: loops over one range that may stand side by side, and single statements.
+
+    What stands between such loops goes before them where it depends on none of them, else after them.
+    """
+    parts: list[list[Statement]] = []
+    rest = [_Item(s) for s in body]
+    while rest:
+        loops, before, after = _side_by_side(rest, joins)
+        parts += [[t.statement] for t in before]
+        parts.append([t.statement for t in loops])
+        rest = after
+    return parts
+
+
+def _side_by_side(items: Sequence[_Item], joins: Joins) -> tuple[list[_Item], list[_Item], list[_Item]]:
+    """The first statement with the loops that may join it, what goes before them, what comes after."""
+    first, *rest = items
+    last = max((i for i, t in enumerate(rest) if t.range is not None and t.range == first.range), default=-1)
+    loops, before, after = [first], list[_Item](), list[_Item]()
+    for t in rest[: last + 1]:
+        if not all(commute(t.effects, u.effects) for u in after):
+            after.append(t)
+        elif t.range == first.range and all(joins(u, t) for u in loops):
+            loops.append(t)
+        elif all(commute(t.effects, u.effects) for u in loops):
+            before.append(t)
+        else:
+            after.append(t)
+    if len(loops) == 1:
+        return loops, [], rest
+    return loops, before, [*after, *rest[last + 1 :]]
+
+
+def _may_follow(a: _Item, b: _Item) -> bool:
+    """Whether each iteration of b may come before the later iterations of a."""
+    return may_follow(a.inside, b.inside, (a.loop.variable, b.loop.variable), a.values, a.loop.reverse)
+
+
+# Two loops in one
+
+
+def merged(program: Program) -> Program:
+    """Loops without loops inside, and perfect nests of them, that run over the same ranges as one.
+
+    Every place in memory sees the same reads and writes in the same order: results are equal to the last bit. A loop whose iterations
+    depend on each other is not put into one whose iterations do not, which would keep that from using vectors.
+    """
+    return with_body(program, _merged(program.body))
+
+
+def _merged(body: Body) -> Body:
+    inner = [s._replace(body=_merged(s.body)) if isinstance(s, For) else s for s in body]
+    return [reduce(_one, part) for part in _together(inner, _may_merge)]
+
+
+def _may_merge(a: _Item, b: _Item) -> bool:
+    if not _may_follow(a, b):
+        return False
+    one, other = a.loop, b.loop
+    if _innermost(one) and _innermost(other):
+        return _independent(a) == _independent(b)
+    if len(one.body) == len(other.body) == 1:
+        inner, its = _Item(one.body[0]), _Item(substituted(other.body, {other.variable: one.variable})[0])
+        return inner.range is not None and inner.range == its.range and _may_merge(inner, its)
+    return False
+
+
+def _innermost(loop: For) -> bool:
+    return not any(isinstance(s, For) for s in loop.body)
+
+
+def _independent(item: _Item) -> bool:
+    """Whether iterations may come in any order, but for sums and maxima."""
+    recursive = any(isinstance(s, Update) and s.how == "set" for s in item.loop.body)
+    return not recursive and independent(item.inside, item.loop.variable, item.values)
+
+
+def _one(a: Statement, b: Statement) -> Statement:
+    if not (isinstance(a, For) and isinstance(b, For)):
+        raise TypeError("only loops are merged")
+    body = [*a.body, *substituted(b.body, {b.variable: a.variable})]
+    return a._replace(body=body if _innermost(a) else [reduce(_one, body)])
+
+
+# Strips
+
+
+def strips(program: Program, cache: int = SECOND_LEVEL, strip: int = STRIP) -> Program:
+    """Loops over many rows that use the same memory again, as one loop over strips of rows with the loops inside it.
+
+    Where more than `cache` bytes would be read again; a strip touches about `strip` bytes. Every place in memory sees the same reads
+    and writes in the same order, but the additions of each loop to a local are interleaved in no other way: results are equal to
+    the last bit.
+    """
+    names = fresh(program)
+    body: Body = []
+    for part in _together(program.body, _may_follow):
+        rows = _rows(part, cache, strip, 4 if program.single else 8)
+        body += part if rows is None else _stripped(part, rows, names)
+    return with_body(program, body)
+
+
+def _rows(part: Sequence[Statement], cache: int, strip: int, width: int) -> int | None:
+    """Rows in a strip, or None where strips do not pay. width: bytes of a real."""
+    items = [_Item(s) for s in part]
+    if len(items) < 2 or items[0].loop.reverse:
+        return None
+    seen: set[_Stream] = set()
+    again = 0.0  # bytes of each row that a loop finds used by one before it
+    for item in items:
+        streams = {s for r in item.inside.regions if (s := _stream(r, item.loop.variable, width))}
+        again += sum(s.bytes for s in streams if any(s.meets(t) for t in seen))
+        seen |= streams
+    first, last = items[0].values
+    if again * (last - first + 1) <= cache:
+        return None
+    rows = max(LEAST, int(strip / sum(s.bytes for s in seen)) // LEAST * LEAST)
+    return rows if last - first + 1 >= 2 * rows else None
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """What a loop walks along: from low to high, moved by stride at each iteration; bytes of one iteration."""
+
+    buffer: str
+    stride: int
+    low: float
+    high: float
+    bytes: float
+
+    def meets(self, other: "_Stream") -> bool:
+        return (self.buffer, self.stride) == (other.buffer, other.stride) and self.low <= other.high and other.low <= self.high
+
+
+def _stream(region: Region, variable: str, width: int) -> _Stream | None:
+    stride = region.strides.get(variable, 0)
+    elements = region.high - region.low + 1
+    if not stride or not math.isfinite(elements):
+        return None
+    size = width if BUFFERS[region.buffer] == "f" else 8
+    return _Stream(region.buffer, stride, region.low, region.high, min(elements, abs(stride)) * size)
+
+
+def _stripped(part: Iterable[Statement], rows: int, names: Names) -> Body:
+    """for s in range(strips): each loop over its part of rows start + rows * s, ..."""
+    loops = [s for s in part if isinstance(s, For)]
+    start, stop = loops[0].start.offset, loops[0].stop.offset
+    strip, begin, end, limit = names("i"), names(), names(), names()
+    first = Index(start, ((strip, rows),))
+    bounds: Body = [
+        Let(begin, "i", "mul", (strip, rows)),
+        Let(end, "i", "add", (begin, start + rows)),
+        Let(limit, "i", "min", (end, stop)),
+    ]
+    inside = [s._replace(start=first, stop=Index(0, ((limit, 1),))) for s in loops]
+    return [For(strip, Index(), Index(-(-(stop - start) // rows)), [*bounds, *inside])]
