@@ -217,7 +217,8 @@ def _node(graph: Structure, name: str, detail: Detail) -> dict[str, str]:
 def _edge(data: Mapping[str, Any]) -> dict[str, str]:
     if data.get("guide"):
         return {"style": "dashed", "color": GUIDE, "class": "arrow guide", "constraint": "false"}
-    return {"style": "dotted" if data.get("control") else "solid", "class": "arrow"}
+    look = {"style": "dotted" if data.get("control") else "solid", "class": "arrow"}
+    return {**look, "label": f"t-{data['lag']}", "fontsize": "10"} if data.get("lag") else look
 
 
 def _title(name: str, node: Mapping[str, Any]) -> str:

@@ -93,7 +93,7 @@ class _Writing:
 
     def _factor(self, name: str, latex: bool) -> str:
         parents = self.graph.parents(name)
-        given = [self._variable(p, name, latex) for p in self.graph if p in parents and self._named(p)]
+        given = [self._variable(p, name, latex, parent=True) for p in self.graph if p in parents and self._named(p)]
         bar = rf" \mid {', '.join(given)}" if latex and given else f" | {', '.join(given)}" if given else ""
         if self.graph.nodes[name]["kind"] == "factor":
             return f"{_symbol(name) if latex else name}({', '.join(given)})"
@@ -103,10 +103,13 @@ class _Writing:
         """Fixed numbers without a name are no variables."""
         return not (self.graph.nodes[name]["kind"] == "constant" and "value" in self.graph.nodes[name])
 
-    def _variable(self, name: str, seen_from: str, latex: bool) -> str:
+    def _variable(self, name: str, seen_from: str, latex: bool, parent: bool = False) -> str:
         """A variable with the indices of the plates that it shares with the one it is seen from."""
         here = self.graph.nodes[seen_from]["plates"]
         indices = [self.letters[p] for p in self.graph.nodes[name]["plates"] if p in here]
+        lag = self.graph.edges[name, seen_from].get("lag") if self.graph.has_edge(name, seen_from) and parent else None
+        if lag:  # of a folded graph, whose slices are the outermost plate
+            indices[0] += f"-{lag}"
         symbol = _symbol(name) if latex else name
         if not indices:
             return symbol
@@ -129,7 +132,7 @@ class _Writing:
         """A formula with the names of variables indexed as the site sees them."""
         known = [n for n in self.graph.predecessors(name) if re.search(rf"(?<![\w.]){re.escape(n)}(?![\w.])", argument)]
         for n in sorted(known, key=len, reverse=True):
-            argument = re.sub(rf"(?<![\w.]){re.escape(n)}(?![\w.(])", self._variable(n, name, latex=False), argument)
+            argument = re.sub(rf"(?<![\w.]){re.escape(n)}(?![\w.(]|\[t)", self._variable(n, name, latex=False), argument)
         return argument
 
 

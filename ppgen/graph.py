@@ -7,7 +7,7 @@ that cannot be recorded is run instead, once for every value that is changed; th
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import networkx as nx
 import torch
@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_flatten
 
 from .errors import EliminationError, NameNotFoundError, RecordingError
 from .expressions import Expressions, module_of
+from .folding import fold
 from .handler import Evaluation
 from .program import Program
 from .recording import name_inputs, seeded
@@ -58,6 +59,7 @@ class Structure(nx.DiGraph):
         return set(self.predecessors(self._known(name)))
 
     def ancestors(self, name: str) -> set[str]:
+        """All nodes that it depends on, directly or not; of a folded node, in other slices too."""
         return nx.ancestors(self, self._known(name))
 
     def markov_blanket(self, name: str) -> set[str]:
@@ -66,8 +68,11 @@ class Structure(nx.DiGraph):
         return (self.parents(name) | children | {p for c in children for p in self.predecessors(c)}) - {name}
 
     def d_separated(self, a: str | Iterable[str], b: str | Iterable[str], given: str | Iterable[str] = ()) -> bool:
-        """Whether two sets of nodes are independent given a third in every distribution with this graph."""
-        return nx.is_d_separator(self, *[{self._known(n) for n in ([x] if isinstance(x, str) else x)} for x in (a, b, given)])
+        """Whether two sets of nodes are independent given a third in every distribution with this graph; a folded node stands for
+        all of its slices."""
+        slices = self.graph.get("slices", {})
+        sets = [{m for n in ([x] if isinstance(x, str) else x) for m in slices.get(self._known(n), [n])} for x in (a, b, given)]
+        return nx.is_d_separator(self.graph.get("unrolled", self), *sets)
 
     def do(self, *names: str) -> "Structure":
         """The graph after these nodes were set from outside: what pointed to them does so no longer."""
@@ -75,6 +80,11 @@ class Structure(nx.DiGraph):
         for name in names:
             other.remove_edges_from(list(self.in_edges(self._known(name))))
         return other
+
+    def folded(self) -> "Structure":
+        """Repeated slices (`z_0, z_1, ...` of a loop) as one: a node in a plate of the slices, whose edges to later slices have a
+        `lag`. `graph["slices"]` says which names a node stands for."""
+        return cast("Structure", fold(self))
 
     def _known(self, name: str) -> str:
         if name not in self:
