@@ -4,7 +4,6 @@ Object code is position independent and laid out by JITLink in one piece, so cal
 when nobody holds it. Every compilation has an LLVM context of its own and may run in any thread.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
