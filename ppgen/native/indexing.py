@@ -152,8 +152,8 @@ def _constant(x: Ref) -> Tensor | None:
         return torch.full(x.shape, x.number)
     if not isinstance(x.base.source, Tensor):
         return None
-    flat = x.base.source.reshape(-1)
-    return flat.as_strided(x.shape, x.strides, x.offset) if all(s >= 0 for s in x.strides) else None
+    flat = x.base.source.reshape(-1).contiguous()
+    return flat.as_strided(x.shape, x.strides, flat.storage_offset() + x.offset) if all(s >= 0 for s in x.strides) else None
 
 
 def _known(indices: Sequence[Ref | None], size: int) -> list[Tensor | None] | None:
@@ -213,6 +213,10 @@ def _embedding(nests: Nests, like: Tensor, weight: Ref, index: Ref, *settings: A
 
 
 def _index_put(nests: Nests, like: Tensor, x: Ref, indices: Sequence[Ref | None], values: Ref, accumulate: bool = False) -> Ref:
+    if len(indices) == 1 and indices[0] is not None and indices[0].kind == "b" and values.size == 1 and not accumulate:
+        mask = indices[0]._replace(shape=(*indices[0].shape, *[1] * (len(x.shape) - len(indices[0].shape))))
+        mask = mask._replace(strides=(*mask.strides, *[0] * (len(mask.shape) - len(mask.strides))))
+        return nests.pointwise(lambda m, v, old: where(m, v.to(old.kind), old), mask, values.reshape(()), x)
     indices = _whole_indices(nests, indices)
     if not accumulate:
         known = _known(indices, math.prod(broadcast(*(i.shape for i in indices if i is not None))))

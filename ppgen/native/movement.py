@@ -22,6 +22,7 @@ __all__ = ["RULES", "places", "regular", "scattered"]
 
 aten = torch.ops.aten
 NOWHERE = torch.empty(2**48, dtype=torch.uint8, device="meta")
+SPLITS = ("unbind", "split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes", "chunk", "unsafe_chunk")
 TABLE = 2**20  # places of a result that are looked at one by one
 
 
@@ -273,7 +274,7 @@ RULES: Mapping[str, Rule] = {
     },
     **{name: _same for name in ("clone", "alias", "detach", "contiguous", "lift_fresh", "lift_fresh_copy", "positive")},
     **{name: _cast for name in ("_to_copy", "to", "type_as")},
-    **{name: _many(getattr(aten, name)) for name in ("unbind", "split", "split_with_sizes", "unsafe_split", "chunk")},
+    **{name: _many(getattr(aten, name.removeprefix("unsafe_"))) for name in SPLITS},
     **{name: moved(getattr(aten, name)) for name in ("flip", "roll", "repeat", "rot90")},
     **{name: _full_of(0.0) for name in ("zeros_like", "new_zeros", "zeros", "empty_like", "new_empty", "empty", "new_empty_strided")},
     **{name: _full_of(1.0) for name in ("ones_like", "new_ones", "ones")},

@@ -273,10 +273,15 @@ def _cross_entropy(
     return _over(nests, nests.pointwise(formula, logits, target, weight, pos_weight), reduction)
 
 
+def _log_sigmoid(nests: Nests, like: Any, x: Ref) -> tuple[Lazy, Ref]:
+    """With what torch keeps for the derivative, which has no use here."""
+    return lambda: nests.pointwise(log_sigmoid, x), x
+
+
 RULES: Mapping[str, Rule] = {
     "sum": _sum, "mean": _mean, "prod": _prod, "amax": _amax, "amin": _amin, "max": _max, "min": _min, "argmax": _arg("max"),
     "argmin": _arg("min"), "any": _any, "all": _all, "count_nonzero": _count_nonzero, "var": _var, "std": _std,
     "linalg_vector_norm": _norm, "logsumexp": _logsumexp, "_softmax": _softmax, "_log_softmax": _log_softmax,
     "_softmax_backward_data": _softmax_backward, "_log_softmax_backward_data": _log_softmax_backward,
-    "binary_cross_entropy_with_logits": _cross_entropy,
+    "binary_cross_entropy_with_logits": _cross_entropy, "log_sigmoid_forward": _log_sigmoid,
 }  # fmt: skip
