@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map_only
 
-from .straightline import Graph, Node
+from .straightline import Graph, Node, collector_paused, mapped
 
 __all__ = ["simplify"]
 
@@ -22,6 +21,7 @@ LAYOUT = {aten.as_strided.default, aten.as_strided_scatter.default, aten.as_stri
 FOLDED = 2**24  # elements of the largest constant that folding may make
 
 
+@collector_paused()
 def simplify(graph: Graph) -> Graph:
     """Values agree with the old graph's up to the sign of zeros."""
     if any(n.target in LAYOUT for n in graph.nodes):
@@ -53,7 +53,7 @@ class _Rewriting:
             if node.constant is not None:
                 self.twin[id(node)] = node
                 continue
-            args, kwargs = tree_map_only(Node, lambda n: self.twin[id(n)], (node.args, dict(node.kwargs)))
+            args, kwargs = mapped((node.args, dict(node.kwargs)), Node, lambda n: self.twin[id(n)])
             made = Node(node.target, args, kwargs, node.value)
             made.random = node.random
             made = self.simplest(made)
@@ -71,7 +71,7 @@ class _Rewriting:
             return node
         constant = node.parents and all(p.constant is not None for p in node.parents)
         if constant and not node.random and isinstance(node.value, Tensor) and node.value.numel() <= FOLDED:
-            args, kwargs = tree_map_only(Node, lambda n: n.constant, (node.args, dict(node.kwargs)))
+            args, kwargs = mapped((node.args, dict(node.kwargs)), Node, lambda n: n.constant)
             return _constant(node.target(*args, **kwargs))
         key = id(node) if node.random else (node.target, _key(node.args), _key(node.kwargs))
         if key not in self.seen:
@@ -99,7 +99,8 @@ class _Rewriting:
     def _slice(self, node: Node) -> Slice | None:
         if node.target is aten.slice_backward.default and node.args[5] == 1:
             piece, shape, dim, start, stop, _ = node.args
-            return Slice(piece, dim % len(shape), start, min(stop, shape[dim]))
+            start, stop, _ = slice(start, stop).indices(shape[dim])  # they may count from the end
+            return Slice(piece, dim % len(shape), start, stop)
         if node.target is aten.select_backward.default:
             piece, shape, dim, index = node.args
             dim, index = dim % len(shape), index % shape[dim]
