@@ -7,18 +7,19 @@ and is a constant by itself, so constant folding costs nothing. `Watch` stands a
 import contextlib
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import pyro
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves, tree_map_only
 
 from .errors import ProgramError, RecordingError
 from .noise import RECIPES, arguments_of, draw_noise
-from .straightline import Graph, Node, cut, identity, item
+from .straightline import Graph, Node, collector_paused, cut, identity, item, leaves, mapped
 from .watch import Watch
 
 __all__ = ["Graph", "Node", "Steered", "Tape", "ValueRead", "Watch", "cut"]
@@ -48,6 +49,21 @@ class ValueRead(RecordingError):  # noqa: N818  named for what happened
     def __init__(self, message: str, names: Iterable[str]):
         super().__init__(message)
         self.names = frozenset(names)
+
+
+class Traits(NamedTuple):
+    """Of an operation: does it draw random numbers, write to its arguments, read values or have a shape that depends on them?"""
+
+    random: bool
+    writes: bool
+    reads: bool
+
+
+@cache
+def _traits(func: Any) -> Traits:
+    tags = func.tags
+    reads = func in READS or torch.Tag.dynamic_output_shape in tags
+    return Traits(torch.Tag.nondeterministic_seeded in tags, func._schema.is_mutable, reads)
 
 
 def _storage(t: Tensor) -> int:
@@ -119,6 +135,17 @@ class Tape(TorchDispatchMode):
         self._flat: dict[int, Node] = {}  # storage that was written to -> the node of all its elements
         self._constants: dict[int, Node] = {}
         self._kept: dict[int, list[Tensor]] = {}  # by storage; tensors stay alive so that their ids stay theirs
+        self._pauses: list[AbstractContextManager[None]] = []
+
+    def __enter__(self) -> Self:
+        pause = collector_paused()
+        pause.__enter__()
+        self._pauses.append(pause)
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._pauses.pop().__exit__(None, None, None)
 
     # What a tensor is
 
@@ -184,14 +211,18 @@ class Tape(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         kwargs = dict(kwargs or {})
-        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        tensors = leaves(args, Tensor)
+        if kwargs:
+            tensors += leaves(kwargs, Tensor)
+        traits = _traits(func)
+        if traits.random:
             return self._random(func, args, kwargs)
         if not any(self.live(t) for t in tensors):
-            if func._schema.is_mutable:
+            if traits.writes:
                 self._protect(tensors)
             return func(*args, **kwargs)
-        self._refuse_reads(func, args, tensors)
+        if traits.reads:
+            self._refuse_reads(func, args, tensors)
         if self.guard is not None:
             self.guard(tensors)
         if func in DROPPED:
@@ -200,12 +231,12 @@ class Tape(TorchDispatchMode):
             out = func(*args, **kwargs)
             self._bind(out, self.node(args[0]))
             return out
-        if func._schema.is_mutable:
+        if traits.writes:
             return self._reshape(func, args) if _name(func) in RESHAPES else self._write(func, args, kwargs)
         return self._record(func, args, kwargs)
 
     def _record(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        node_args, node_kwargs = tree_map_only(Tensor, self.node, (args, dict(kwargs)))
+        node_args, node_kwargs = mapped(args, Tensor, self.node), mapped(dict(kwargs), Tensor, self.node)
         # with training=True it writes, unmarked, to buffers that it does not read
         if func is aten.native_batch_norm.default and node_args[5]:
             node_args = (*node_args[:3], None, None, *node_args[5:])
@@ -222,13 +253,12 @@ class Tape(TorchDispatchMode):
     def _refuse_reads(self, func: Any, args: tuple[Any, ...], tensors: list[Tensor]) -> None:
         if func in READS:
             self.refuse("a value read into Python", tensors)
-        if torch.Tag.dynamic_output_shape in func.tags:
-            candidates = tensors
-            if func is aten.index.Tensor:  # only a boolean index makes the shape depend on values
-                candidates = [i for i in args[1] if isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8)]
-            steering = [t for t in candidates if self.live(t)]
-            if steering:
-                self.refuse(f"the shape of the result of {func}", steering)
+        candidates = tensors
+        if func is aten.index.Tensor:  # only a boolean index makes the shape depend on values
+            candidates = [i for i in args[1] if isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8)]
+        steering = [t for t in candidates if self.live(t)]
+        if steering:
+            self.refuse(f"the shape of the result of {func}", steering)
 
     def refuse(self, what: str, tensors: list[Tensor]) -> None:
         """Raise: `Steered` where only data are read (recorded again with those constant), RecordingError otherwise."""

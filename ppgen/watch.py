@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_leaves
+
+from .straightline import leaves
 
 if TYPE_CHECKING:
     from .tape import Tape
@@ -46,7 +47,7 @@ class Watch(TorchFunctionMode):
         self.tape = tape
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        kwargs = dict(kwargs or {})
+        kwargs = kwargs or {}
         if func is torch.nn.functional.one_hot:  # reads its input, only to validate it
             classes = kwargs.get("num_classes", args[1] if len(args) > 1 else -1)
             if classes > 0:
@@ -58,7 +59,7 @@ class Watch(TorchFunctionMode):
                 return func(*args, **kwargs)
         if func in self.READS and not (func is torch.as_tensor and isinstance(args[0], Tensor)):
             read = args[1:] if func is torch.Tensor.new_tensor else args  # its tensor only lends its dtype and device
-            live = [t for t in tree_leaves((read, kwargs)) if isinstance(t, Tensor) and self.tape.live(t)]
+            live = [t for t in leaves((read, dict(kwargs)), Tensor) if self.tape.live(t)]
             if live:
                 self.tape.refuse(f"what {getattr(func, '__name__', func)} reads into Python", live)
         return func(*args, **kwargs)
