@@ -1,7 +1,7 @@
 """The error function, its complement, that complement scaled, and the inverse.
 
-erf by a polynomial in x^2 up to 1. Beyond, erfc(x) = e^(-x^2) erfcx(x), with (1 + 2 x) erfcx(x) a polynomial in (x - 4) / (x + 4) on
-the whole half line (Shepherd and Laframboise, Mathematics of Computation 36, 1981). The inverse is x P(-log(1 - x^2)), as in
+erf by a polynomial in x^2 up to 1, erfc up to 3/4. Beyond, erfc(x) = e^(-x^2) erfcx(x), with (1 + 2 x) erfcx(x) a polynomial in (x - 4) / (x + 4)
+from 3/4 to infinity (Shepherd and Laframboise, Mathematics of Computation 36, 1981). The inverse is x P(-log(1 - x^2)), as in
 M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011; coefficients are our own.
 """
 
@@ -14,48 +14,63 @@ from .math_values import Value, absolute, copysign, fma, horner, muladd, sqrt, w
 __all__ = ["erf", "erfc", "erfcx", "erfinv"]
 
 SLOPE = 2 / math.sqrt(math.pi)  # of erf at 0
+EDGE = 0.75
 
 
 def _near(x: Value) -> Value:
-    """erf, |x| <= 1."""
+    """erf(x) / x - 1, |x| <= 1."""
     z = x * x
-    return muladd(x, muladd(z, horner(z, ERF), SLOPE - 1.0), x)
+    return muladd(z, horner(z, ERF), SLOPE - 1.0)
 
 
-def _scaled_complement(x: Value) -> Value:
-    """erfcx, x >= 0."""
-    t = 1.0 - 8.0 / (x + 4.0)
-    d = 1.0 + 2.0 * x
-    d_low = 2.0 * x - (d - 1.0)
-    p = horner(t, ERFCX)
+def _near_complement(x: Value) -> Value:
+    """erfc, |x| <= 3/4: what is subtracted from 1 is mostly exact."""
+    return muladd(-x, _near(x), 1.0 - x)
+
+
+def _complement(x: Value) -> tuple[Value, Value]:
+    """erfcx as a sum of two, 3/4 <= x < inf."""
+    near = where(x < 2.0**60, x, 2.0**60)
+    inverse = 1.0 / (near + 4.0)
+    t = (near - 4.0) * inverse
+    t = muladd(inverse, fma(-t, near, fma(t + 1.0, -4.0, near)), t)  # erfcx is sensitive to t where x is small
+    p = 0.5 * horner(t, ERFCX)
+    d = 0.5 + x
+    d_low = x - (d - 0.5)
     inverse = 1.0 / d
     q = p * inverse
-    return q
+    return q, inverse * (muladd(-q, d, p) - q * d_low)
 
 
-def _gauss(x: Value, sign: float) -> Value:
-    """e^(sign x^2), with the square in two parts."""
-    square = x * x
-    low = where(square < 1000.0, fma(x, x, -square), 0.0)
-    return exponential(sign * square, sign * low)
+def _square(x: Value, sign: float) -> tuple[Value, Value]:
+    """sign x^2 in two parts."""
+    square = sign * x * x
+    return square, where(absolute(square) < 1000.0, fma(sign * x, x, -square), 0.0)
+
+
+def _tail(x: Value) -> Value:
+    """erfc, x >= 3/4."""
+    x = where(x > 30.0, 30.0, x)  # 0 from there on
+    return exponential(*_square(x, -1.0), *_complement(x))
 
 
 def erf(x: Value) -> Value:
     size = absolute(x)
-    tail = 1.0 - _gauss(size, -1.0) * _scaled_complement(size)
-    return where(size < 1.0, _near(x), copysign(tail, x))
+    return where(size < 1.0, muladd(x, _near(x), x), copysign(1.0 - _tail(size), x))
 
 
 def erfc(x: Value) -> Value:
     size = absolute(x)
-    tail = _gauss(size, -1.0) * _scaled_complement(size)
-    return where(size < 0.5, 1.0 - _near(x), where(x < 0.0, 2.0 - tail, tail))
+    tail = _tail(size)
+    return where(size < EDGE, _near_complement(x), where(x < 0.0, 2.0 - tail, tail))
 
 
 def erfcx(x: Value) -> Value:
     size = absolute(x)
-    right = _scaled_complement(size)
-    return where(x < 0.0, 2.0 * _gauss(size, 1.0) - right, right)
+    gauss = exponential(*_square(size, 1.0))
+    right, low = _complement(size)
+    right = where(size < math.inf, right + low, 0.0)
+    return where(size < EDGE, gauss * _near_complement(x), where(x < 0.0, 2.0 * gauss - right, right))
 
 
 def erfinv(x: Value) -> Value:

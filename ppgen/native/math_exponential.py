@@ -7,7 +7,6 @@ in two doubles.
 """
 
 import math
-from typing import NamedTuple
 
 from .math_tables import EXP, EXP_SINGLE, LOG, LOG_LONG, LOG_SINGLE
 from .math_values import SINGLE, Number, Value, absolute, bits, copysign, equal, floor, fma, horner, muladd, nearest, real, signbit, where
@@ -27,22 +26,15 @@ def _ln2(x: Value) -> tuple[float, float]:
 # The exponential
 
 
-class Reduced(NamedTuple):
-    """x = n ln 2 + r, and e^r - 1 = r + tail."""
-
-    n: Value
-    r: Value
-    tail: Value
-
-
-def reduced(x: Value, low: Number = 0.0) -> Reduced:
-    """Of x + low, where low is of the size of x's rounding."""
+def reduced(x: Value, low: Number = 0.0) -> tuple[Value, Value]:
+    """n and e^r - 1 of x + low = n ln 2 + r, where low is no larger than the rounding of x."""
     ln2 = _ln2(x)
     n, _ = nearest(x * (1 / math.log(2)))
     most = muladd(n, -ln2[0], x)  # exact
-    r = muladd(n, -ln2[1], most)
-    rest = muladd(n, -ln2[1], most - r) + low
-    return Reduced(n, r, muladd(r * r, horner(r, EXP_SINGLE if x.code.format is SINGLE else EXP), rest))
+    less = muladd(n, -ln2[1], low)
+    r = most + less
+    lost = (most - r) + less
+    return n, r + muladd(r * r, horner(r, EXP_SINGLE if x.code.format is SINGLE else EXP), lost)
 
 
 def clamped(x: Value, low: float, high: float) -> Value:
@@ -62,12 +54,13 @@ def scaled(x: Value, n: Value) -> Value:
     return x * power_of_two(first) * power_of_two(n - first)
 
 
-def exponential(x: Value, low: Number = 0.0, shift: float = 0.0) -> Value:
-    """2^shift e^(x + low)."""
-    # Beyond these the result is inf and 0. A shift moves the thresholds by 8 ln 2 at most.
+def exponential(x: Value, low: Number = 0.0, factor: Value | None = None, factor_low: Number = 0.0, shift: float = 0.0) -> Value:
+    """2^shift (factor + factor_low) e^(x + low), rounded little more than once."""
+    # Beyond these the exponential is inf and 0, whatever the shift.
     x = clamped(x, -110.0, 95.0) if x.code.format is SINGLE else clamped(x, -760.0, 720.0)
-    n, r, tail = reduced(x, low)
-    return scaled(1.0 + (r + tail), n + shift if shift else n)
+    n, e = reduced(x, low)
+    value = 1.0 + e if factor is None else factor + muladd(factor, e, factor_low)
+    return scaled(value, n + shift if shift else n)
 
 
 def exp(x: Value) -> Value:
@@ -76,9 +69,9 @@ def exp(x: Value) -> Value:
 
 def quarter_expm1(x: Value) -> Value:
     """(e^x - 1) / 4, finite up to x = 710.6."""
-    n, r, tail = reduced(clamped(x, -40.0, 710.6))
+    n, e = reduced(clamped(x, -40.0, 710.6))
     power = power_of_two(n - 2.0)
-    return muladd(power, r + tail, power - 0.25)
+    return muladd(power, e, power - 0.25)
 
 
 def expm1(x: Value) -> Value:
@@ -97,8 +90,9 @@ def cosh(x: Value) -> Value:
 
 
 def tanh(x: Value) -> Value:
-    t = 4.0 * quarter_expm1(-2.0 * absolute(x))
-    return where(absolute(x) < 2.0**-54, x, copysign(t / (t + 2.0), x))
+    size = absolute(x)
+    t = 4.0 * quarter_expm1(-2.0 * size)
+    return where(size < 2.0**-54, x, copysign(t / (2.0 + t), x))
 
 
 # The logarithm

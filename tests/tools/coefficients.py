@@ -74,8 +74,8 @@ def erfinv_over(w: mpf) -> mpf:
 
 
 def bessel_tail(order: int, s: mpf) -> mpf:
-    """sqrt(x) e^-x I(x) of s = 16 / x - 1."""
-    x = 16 / (1 + s)
+    """sqrt(x) e^-x I(x) of s = 12 / x - 1."""
+    x = 12 / (1 + s)
     return mp.sqrt(x) * mp.exp(-x) * mp.besseli(order, x)
 
 
@@ -94,18 +94,18 @@ TABLES = {
     "ASIN": Table(removable(lambda z: (mp.asin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z), 0.0, 0.25, 13, "(asin(s) / s - 1) / z of z = s^2"),
     "ATAN": Table(removable(lambda z: (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z), 0.0, 0.1716, 11, "(atan(t) / t - 1) / z of z = t^2"),
     "LGAMMA": Table(removable(lambda t: mp.loggamma(2 + t) / (t * (t + 1))), -1.0, 1.0, 28, "lgamma(2 + t) / (t (t + 1))"),
-    "STIRLING": Table(removable(stirling), 0.0, 1 / 64, 7, "x (lgamma(x) - (x - 1/2) log(x) + x - log(2 pi) / 2) of z = 1 / x^2"),
+    "STIRLING": Table(removable(stirling), 0.0, 1 / 16, 9, "x (lgamma(x) - (x - 1/2) log(x) + x - log(2 pi) / 2) of z = 1 / x^2"),
     "DIGAMMA": Table(removable(lambda t: mp.digamma(1.5 + t) / (1.5 + t - root_of_digamma())), -0.5, 0.5, 21, "digamma(3/2 + t) / (3/2 + t - root)"),
-    "DIGAMMA_TAIL": Table(removable(digamma_tail), 0.0, 1 / 64, 7, "x^2 (log(x) - 1 / (2 x) - digamma(x)) of z = 1 / x^2"),
-    "TRIGAMMA_TAIL": Table(removable(trigamma_tail), 0.0, 1 / 64, 7, "x^3 (trigamma(x) - 1 / x - 1 / (2 x^2)) of z = 1 / x^2"),
+    "DIGAMMA_TAIL": Table(removable(digamma_tail), 0.0, 1 / 16, 11, "x^2 (log(x) - 1 / (2 x) - digamma(x)) of z = 1 / x^2"),
+    "TRIGAMMA_TAIL": Table(removable(trigamma_tail), 0.0, 1 / 16, 11, "x^3 (trigamma(x) - 1 / x - 1 / (2 x^2)) of z = 1 / x^2"),
     "ERF": Table(removable(lambda z: (mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 2 / mp.sqrt(mp.pi)) / z), 0.0, 1.0, 11, "(erf(x) / x - 2 / sqrt(pi)) / z of z = x^2"),
-    "ERFCX": Table(removable(erfcx), -1.0, 1.0, 24, "(1 + 2 x) e^(x^2) erfc(x) of t = (x - 4) / (x + 4)"),
+    "ERFCX": Table(removable(erfcx), -0.7, 1.0, 22, "(1 + 2 x) e^(x^2) erfc(x) of t = (x - 4) / (x + 4)"),
     "ERFINV": Table(removable(lambda t: erfinv_over(t + 3.125)), -3.126, 3.126, 23, "erfinv(x) / x of t = w - 3.125, w = -log(1 - x^2)"),
     "ERFINV_TAIL": Table(removable(lambda t: erfinv_over((t + 4.3) ** 2)), -1.8, 1.8, 27, "erfinv(x) / x of t = sqrt(w) - 4.3"),
-    "I0": Table(removable(lambda z: (mp.besseli(0, 2 * mp.sqrt(z)) - 1) / z), 0.0, 16.0, 16, "(I0(x) - 1) / z of z = x^2 / 4"),
-    "I1": Table(removable(lambda z: (mp.besseli(1, 2 * mp.sqrt(z)) / mp.sqrt(z) / 2 - 0.5) / z), 0.0, 16.0, 16, "(I1(x) / x - 1/2) / z of z = x^2 / 4"),
-    "I0_TAIL": Table(removable(lambda s: bessel_tail(0, s)), -1.0, 1.0, 24, "sqrt(x) e^-x I0(x) of s = 16 / x - 1"),
-    "I1_TAIL": Table(removable(lambda s: bessel_tail(1, s)), -1.0, 1.0, 24, "sqrt(x) e^-x I1(x) of s = 16 / x - 1"),
+    "I0": Table(removable(lambda z: (mp.besseli(0, 2 * mp.sqrt(z)) - 1) / z), 0.0, 9.0, 12, "(I0(x) - 1) / z of z = x^2 / 4"),
+    "I1": Table(removable(lambda z: (mp.besseli(1, 2 * mp.sqrt(z)) / mp.sqrt(z) / 2 - 0.5) / z), 0.0, 9.0, 12, "(I1(x) / x - 1/2) / z of z = x^2 / 4"),
+    "I0_TAIL": Table(removable(lambda s: bessel_tail(0, s)), -1.0, 1.0, 28, "sqrt(x) e^-x I0(x) of s = 12 / x - 1"),
+    "I1_TAIL": Table(removable(lambda s: bessel_tail(1, s)), -1.0, 1.0, 28, "sqrt(x) e^-x I1(x) of s = 12 / x - 1"),
 }
 
 
