@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import LoweringError
-from .ir import Index
+from .ir import Index, contiguous
 from .placement import Nests, Operand, Ref, kind_of
 from .pointwise import where
 from .reductions import Lazy, Rule
@@ -141,25 +141,31 @@ def taken(nests: Nests, x: Ref, operation: Callable[[Tensor], Tensor]) -> Ref:
 # Tensors put into others
 
 
-def filled(nests: Nests, shape: Sequence[int], x: Operand, kind: Any) -> Ref:
-    """New memory that holds x, broadcast."""
-    out = nests.memory(shape, kind)
-    nests.write(nests.ref(x), out)
-    return out
+def part(out: Ref, into: Callable[[Tensor], Tensor]) -> Ref:
+    """The part of memory just made that a view of it shows."""
+    t = into(NOWHERE.as_strided(out.shape, out.strides, out.offset))
+    return Ref(out.base, tuple(t.shape), t.stride(), int(t.storage_offset()))
 
 
 def put(nests: Nests, out: Ref, into: Callable[[Tensor], Tensor], x: Ref) -> Ref:
-    """x written over the part of `out`, memory just made, that a view of it shows."""
-    t = into(NOWHERE.as_strided(out.shape, out.strides, out.offset))
-    nests.write(x, Ref(out.base, tuple(t.shape), t.stride(), int(t.storage_offset())), after=out.base.made)
+    """x written over that part of `out`."""
+    nests.write(x, part(out, into), after=out.base.made)
     return out
+
+
+def replaced(nests: Nests, whole: Ref, into: Callable[[Tensor], Tensor], x: Ref) -> Ref:
+    """A copy of `whole` with x over that part of it; x itself where that is all of it."""
+    t = into(NOWHERE.as_strided(whole.shape, contiguous(whole.shape), 0))
+    if tuple(t.shape) == whole.shape and t.stride() == contiguous(whole.shape) and x.kind == whole.kind:
+        return x.spread(whole.shape)
+    return put(nests, nests.copied(whole), into, x)
 
 
 def scattered(view_of: Callable[..., Tensor]) -> Rule:
     """x with another tensor written over a view of it (slice_scatter and its kin)."""
 
     def rule(nests: Nests, like: Tensor, x: Ref, source: Ref, *args: Any, **settings: Any) -> Ref:
-        return put(nests, nests.copied(x), lambda t: view_of(t, *args, **settings), source)
+        return replaced(nests, x, lambda t: view_of(t, *args, **settings), source)
 
     return rule
 
@@ -168,7 +174,7 @@ def backward(view_of: Callable[..., Tensor]) -> Rule:
     """The derivative of a view: zeros, with the gradient written over the view of them."""
 
     def rule(nests: Nests, like: Tensor, grad: Ref, sizes: Sequence[int], *args: Any) -> Ref:
-        return put(nests, filled(nests, sizes, 0.0, grad.kind), lambda t: view_of(t, *args), grad)
+        return replaced(nests, nests.literal(0.0, sizes, grad.kind), lambda t: view_of(t, *args), grad)
 
     return rule
 
@@ -201,25 +207,26 @@ def _joined(nests: Nests, like: Tensor, parts: Sequence[Ref], dim: int) -> Ref:
 
 
 def _pad(nests: Nests, like: Tensor, x: Ref, pad: Sequence[int], value: float = 0.0) -> Ref:
-    out, before, after = filled(nests, like.shape, float(value), x.kind), pad[::2], pad[1::2]
+    """Numbers around a tensor; where there are fewer than none, it loses elements."""
+    last = len(x.shape) - 1
+    sides = [(last - i, low, high) for i, (low, high) in enumerate(zip(pad[::2], pad[1::2], strict=True))]
 
-    def inner(t: Tensor) -> Tensor:
-        for i, (low, high) in enumerate(zip(before, after, strict=True)):
-            d = t.dim() - 1 - i
-            t = t.narrow(d, max(low, 0), t.shape[d] - max(low, 0) - max(high, 0))
-        return t
+    def inner(sign: int) -> Callable[[Tensor], Tensor]:
+        def narrowed(t: Tensor) -> Tensor:
+            for d, low, high in sides:
+                before, after = max(sign * low, 0), max(sign * high, 0)
+                t = t.narrow(d, before, t.shape[d] - before - after)
+            return t
 
-    for i, (low, high) in enumerate(zip(before, after, strict=True)):  # negative padding cuts off
-        d = len(x.shape) - 1 - i
-        low, high = max(-low, 0), max(-high, 0)
-        x = x._replace(
-            shape=(*x.shape[:d], x.shape[d] - low - high, *x.shape[d + 1 :]), offset=x.offset + (low * x.strides[d] if x.number is None else 0)
-        )
-    return put(nests, out, inner, x)
+        return narrowed
+
+    smaller = tuple(inner(-1)(torch.empty(x.shape, device="meta")).shape)
+    rest = viewed(nests, x, smaller, inner(-1))
+    return replaced(nests, nests.literal(value, like.shape, x.kind), inner(1), rest)
 
 
 def _diag_embed(nests: Nests, like: Tensor, x: Ref, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Ref:
-    return put(nests, filled(nests, like.shape, 0.0, x.kind), lambda t: t.diagonal(offset, dim1, dim2), x)
+    return replaced(nests, nests.literal(0.0, like.shape, x.kind), lambda t: t.diagonal(offset, dim1, dim2), x)
 
 
 def triangle(lower: bool) -> Rule:
@@ -281,7 +288,7 @@ RULES: Mapping[str, Rule] = {
     "full_like": _full_of(None, 1), "new_full": _full_of(None, 2), "full": _full_of(None, 1), "fill": _full_of(None, 1),
     "scalar_tensor": _full_of(None, 0), "copy": _copy, "as_strided": _as_strided, "cat": _cat, "stack": _stack, "constant_pad_nd": _pad, "diag_embed": _diag_embed,
     "tril": triangle(lower=True), "triu": triangle(lower=False), "slice_scatter": scattered(aten.slice),
-    "select_scatter": scattered(aten.select), "diagonal_scatter": scattered(aten.diagonal), "slice_backward": backward(aten.slice),
+    "select_scatter": scattered(aten.select), "as_strided_scatter": scattered(aten.as_strided), "diagonal_scatter": scattered(aten.diagonal), "slice_backward": backward(aten.slice),
     "select_backward": backward(aten.select), "diagonal_backward": backward(aten.diagonal), "masked_fill": _masked_fill,
     "nan_to_num": _nan_to_num,
 }  # fmt: skip

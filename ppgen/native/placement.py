@@ -46,7 +46,7 @@ class Base:
     made     the nest that makes it, -1 where it is there from the start
     local    what its nest computes, `depth` loops deep
     buffer   where it stands in memory, None where it does not (yet)
-    source   the constant or the number of the handed value that is laid there
+    source   the constant or the number of the handed value that is laid there; reals: the same laid once more, as reals
     below    whole numbers 0, ..., below - 1, by construction
     """
 
@@ -60,6 +60,7 @@ class Base:
     offset: int = 0
     source: Tensor | int | None = None
     below: int | None = None
+    reals: "Base | None" = None
 
     @property
     def size(self) -> int:
@@ -89,9 +90,9 @@ class Ref(NamedTuple):
 
     def spread(self, shape: Sequence[int]) -> "Ref":
         """Broadcast to a shape."""
-        lead = len(shape) - len(self.shape)
-        pairs = zip(self.shape, self.strides, shape[lead:], strict=True)
-        return self._replace(shape=tuple(shape), strides=(0,) * lead + tuple(0 if d == 1 else s for d, s, _ in pairs))
+        lead = (0,) * (len(shape) - len(self.shape))
+        strides = tuple([0 if d == 1 else s for d, s in zip(self.shape, self.strides, strict=True)])
+        return Ref(self.base, tuple(shape), lead + strides, self.offset)
 
     def permute(self, order: Sequence[int]) -> "Ref":
         return self._replace(shape=tuple(self.shape[d] for d in order), strides=tuple(self.strides[d] for d in order))
@@ -121,7 +122,16 @@ def broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
     first = shapes[0]
     if all(s == first for s in shapes):
         return tuple(first)
-    return tuple(torch.broadcast_shapes(*shapes))
+    rank = max(map(len, shapes))
+    columns = zip(*((1,) * (rank - len(s)) + tuple(s) for s in shapes), strict=True)
+    return tuple(next((n for n in column if n != 1), 1) for column in columns)
+
+
+def _as_reals(x: Ref) -> Ref:
+    """Whole numbers that are laid when a program is bound, laid as reals: what computes with reals then converts nothing."""
+    if x.base.reals is None:
+        x.base.reals = Base("f", x.base.shape, source=x.base.source)
+    return x._replace(base=x.base.reals)
 
 
 @lru_cache(maxsize=64)
@@ -137,6 +147,7 @@ class Nests:
         self.sizes = dict.fromkeys(BUFFERS, 0)
         self.pieces: list[Piece] = []
         self.checked: dict[Checked, None] = {}
+        self.destination: Ref | None = None  # where in `out` the operation that is being translated may leave its result
         self._nests: list[Nest] = []
         self._open: dict[tuple[int, ...], list[int]] = {}  # shape -> numbers of the nests that may be joined
         self._locals: dict[tuple[str | Number, Kind], Base] = {}
@@ -176,15 +187,16 @@ class Nests:
         base.offset = self._take(str(base.buffer), base.size)
         return Ref(base, base.shape, contiguous(shape) if strides is None else tuple(strides))
 
-    def joined(self, shape: Sequence[int], kind: Kind) -> Ref:
-        """Memory for parts that are written side by side."""
-        return self.memory(shape, kind)
-
     def result(self, shape: Sequence[int]) -> Ref:
         """The next place in `out`, for a tensor; all results are reals there."""
         base = Base("f", tuple(shape), buffer="out")
         base.offset = self._take("out", base.size)
         return Ref(base, base.shape, contiguous(shape))
+
+    def joined(self, shape: Sequence[int], kind: Kind) -> Ref:
+        """Memory for parts that are written side by side: the result itself where that is what is being made."""
+        place, self.destination = self.destination, None
+        return place if place is not None and kind == "f" and place.shape == tuple(shape) else self.memory(shape, kind)
 
     def _stand(self, base: Base) -> None:
         """Give a base a place in memory, where it has none."""
@@ -271,7 +283,10 @@ class Nests:
         """A formula of elements, over the shape that its operands broadcast to; None is handed on."""
         refs = [o if o is None else self.ref(o) for o in operands]
         there = [r for r in refs if r is not None]
-        shape = broadcast(*(r.shape for r in there))
+        if any(r.base.kind == "f" for r in there):
+            refs = [r if r is None or r.base.kind != "i" or r.base.source is None else _as_reals(r) for r in refs]
+            there = [r for r in refs if r is not None]
+        shape = broadcast(*[r.shape for r in there])
         if 0 in shape:
             return self.literal(0.0, shape, kind or there[-1].kind)
         if all(r.number is not None for r in there):

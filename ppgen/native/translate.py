@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ..errors import LoweringError
-from ..straightline import Graph, Node, identity, item
-from . import indexing, linear, movement, reductions
+from ..straightline import Graph, Node, collector_paused, identity, item
+from . import indexing, linear, movement, reductions, sorting
 from .ir import Program, View, contiguous
 from .placement import Checked, Nests, Piece, Ref, kind_of
 from .pointwise import FORMULAS
@@ -50,6 +50,7 @@ class Translation(NamedTuple):
     outputs: tuple[Given, ...]
 
 
+@collector_paused()
 def translate(graph: Graph, dtype: torch.dtype) -> Translation:
     """A graph whose reals are of one dtype, float64 or float32, as a program.
 
@@ -81,9 +82,13 @@ class _Translator:
         inputs = tuple(self._input(n) for n in self.graph.fast)
         for i, node in enumerate(self.graph.handed):
             self._handed(i, node)
+        results = [self.nests.result(tuple(n.value.shape)) for n in self.graph.outputs]
+        destinations = {id(n): r for n, r in zip(self.graph.outputs, results, strict=True)}
         for node in self.graph.body:
+            self.nests.destination = destinations.get(id(node))
             self.known[id(node)] = self._node(node)
-        outputs = tuple(self._output(n) for n in self.graph.outputs)
+        self.nests.destination = None
+        outputs = tuple(self._output(n, r) for n, r in zip(self.graph.outputs, results, strict=True))
         nests = self.nests
         program = Program(nests.body(), nests.sizes, single=REALS[self.dtype])
         return Translation(program, tuple(nests.pieces), tuple(nests.checked), inputs, outputs)
@@ -138,16 +143,21 @@ class _Translator:
         if node.random:
             raise LoweringError(f"{node.target} draws random numbers")
         args, settings = [self._of(a) for a in node.args], {k: self._of(v) for k, v in node.kwargs.items()}
-        name, like = _name(node.target), node.value
         self._refuse(node)
         try:
-            if (formula := FORMULAS.get(name)) is not None:
-                return self._pointwise(formula, like, args, settings)
-            if (rule := RULES.get(name)) is not None:
-                return rule(self.nests, like, *args, **settings)
-        except LoweringError as error:
+            out = self._result(_name(node.target), node.value, args, settings)
+        except (LoweringError, TypeError) as error:  # TypeError: an argument that the rule does not know
             raise LoweringError(f"{node.target}: {error}") from error
-        raise LoweringError(f"{node.target} has no rule")
+        if isinstance(out, Ref) and out.shape != tuple(node.value.shape):
+            raise LoweringError(f"{node.target}: shape {out.shape} where torch has {tuple(node.value.shape)}")
+        return out
+
+    def _result(self, name: str, like: Any, args: list[Any], settings: Mapping[str, Any]) -> Any:
+        if (formula := FORMULAS.get(name)) is not None:
+            return self._pointwise(formula, like, args, settings)
+        if (rule := RULES.get(name)) is not None:
+            return rule(self.nests, like, *args, **settings)
+        raise LoweringError("this operation has no rule")
 
     def _refuse(self, node: Node) -> None:
         """Reals of another precision than the program's, but for those that hold nothing but whole numbers or truth values."""
@@ -176,17 +186,16 @@ class _Translator:
 
     # Results
 
-    def _output(self, node: Node) -> Given:
-        ref, nests = self._of(node), self.nests
-        shape = tuple(node.value.shape)
-        out = nests.result(shape)
-        nests.write(ref, out)
-        return Given(View("out", shape, contiguous(shape), out.base.offset), node.value.dtype)
+    def _output(self, node: Node, place: Ref) -> Given:
+        ref = self._of(node)
+        if ref.base is not place.base:  # else it was made there
+            self.nests.write(ref, place)
+        return Given(View("out", place.shape, place.strides, place.base.offset), node.value.dtype)
 
 
 IGNORED = frozenset(("dtype", "layout", "device", "pin_memory", "memory_format", "out"))
 OPERANDS = (Ref, float, int, bool)
-RULES: Mapping[str, Rule] = {**movement.RULES, **indexing.RULES, **reductions.RULES, **linear.RULES}
+RULES: Mapping[str, Rule] = {**movement.RULES, **indexing.RULES, **reductions.RULES, **linear.RULES, **sorting.RULES}
 VIEWS = frozenset(("t", "transpose", "permute", "view", "reshape", "unsqueeze", "squeeze", "expand", "select", "slice", "alias", "detach"))
 
 
