@@ -22,7 +22,7 @@ from .handler import Evaluation
 from .program import Program
 from .recording import name_inputs, seeded
 from .sites import Latent, Site, bases, distribution_name
-from .sources import FromUniform
+from .sources import FromUniform, unconstrained_shape
 from .straightline import Node, cut
 from .tape import Steered, Tape, Watch
 
@@ -391,7 +391,7 @@ def _other_value(value: Tensor, law: Any, generator: torch.Generator) -> Tensor:
         return law.sample().expand(value.shape).clone()
     if law is not None:
         transform = biject_to(law.support)
-        shape = transform.inverse_shape(value.shape)
+        shape = unconstrained_shape(transform, value.shape)
         return transform(torch.rand(shape, generator=generator, dtype=value.dtype) * 2 - 1)
     if value.dtype == torch.bool:
         return ~value

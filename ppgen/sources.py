@@ -6,13 +6,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch.distributions import Transform, biject_to
+from torch.distributions.transforms import AffineTransform, ComposeTransform, IndependentTransform
 
 from .errors import EliminationError, GuideError, ProgramError, RecordingError
 from .handler import Evaluation
 from .observing import missing_rows
 from .sites import Latent, Site, device_of_distribution, distribution_name, dtype_of
 
-__all__ = ["FromGuide", "FromPosition", "FromUniform", "FromValues"]
+__all__ = ["FromGuide", "FromPosition", "FromUniform", "FromValues", "unconstrained_shape"]
 
 
 def bijection(name: str, fn: Any) -> Transform:
@@ -24,6 +25,18 @@ def bijection(name: str, fn: Any) -> Transform:
             f"site {name!r} ({distribution_name(fn)}) has the support {fn.support}, to which Pyro knows no bijection; write it as a "
             "function of sites that have one"
         ) from error
+
+
+def unconstrained_shape(transform: Transform, shape: torch.Size) -> torch.Size:
+    """What `transform.inverse_shape` says. Of shifts and scales torch would ask it with the help of sympy, which takes 0.4 s to
+    import; they have the shape of the values, as the ends of a support do."""
+    if isinstance(transform, ComposeTransform):
+        for part in reversed(transform.parts):
+            shape = unconstrained_shape(part, shape)
+        return shape
+    if isinstance(transform, IndependentTransform):
+        return unconstrained_shape(transform.base_transform, shape)
+    return shape if isinstance(transform, AffineTransform) else torch.Size(transform.inverse_shape(shape))
 
 
 class FromUniform(Evaluation):
@@ -40,7 +53,7 @@ class FromUniform(Evaluation):
             # a plain draw where there is no finite support; the caller pins the generators
             return (fn.enumerate_support(expand=True)[0] if fn.has_enumerate_support else fn.sample()), None
         transform = bijection(msg["name"], fn)
-        shape = torch.Size(transform.inverse_shape(fn.batch_shape + fn.event_shape))
+        shape = unconstrained_shape(transform, fn.batch_shape + fn.event_shape)
         u = (torch.rand(shape, generator=self.generator, dtype=torch.float64) * 2 - 1) * self.radius
         value = transform(u.to(device_of_distribution(fn), dtype_of(fn)))
         return value, Latent(shape, value, None, None, missing_rows(msg))
