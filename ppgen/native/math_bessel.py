@@ -3,6 +3,8 @@
 Up to |x| = 6 by a polynomial in x^2 / 4, whose terms are all positive; beyond by e^x / sqrt(x) times a polynomial in 1 / x.
 """
 
+import math
+
 from .math_exponential import exponential
 from .math_tables import I0, I0_TAIL, I1, I1_TAIL
 from .math_values import Value, absolute, copysign, horner, muladd, sqrt, where
@@ -25,8 +27,8 @@ def _far(x: Value, order: int) -> Value:
 
 def _plain(x: Value, order: int) -> Value:
     """x >= 0."""
-    # e^x overflows before I(x) does.
-    return where(x < EDGE, _near(x, order), exponential(x, factor=_far(x, order), shift=-8.0) * 2.0**8)
+    far = exponential(x, factor=_far(x, order), shift=-8.0) * 2.0**8  # e^x overflows before I(x) does
+    return where(x < EDGE, _near(x, order), where(x > 714.0, math.inf, far))
 
 
 def _scaled(x: Value, order: int) -> Value:

@@ -9,7 +9,7 @@ import math
 
 from .math_exponential import exponential, log
 from .math_tables import ERF, ERFCX, ERFINV, ERFINV_TAIL
-from .math_values import Value, absolute, copysign, fma, horner, muladd, sqrt, where
+from .math_values import Value, absolute, copysign, equal, fma, horner, muladd, sqrt, where
 
 __all__ = ["erf", "erfc", "erfcx", "erfinv"]
 
@@ -34,12 +34,14 @@ def _complement(x: Value) -> tuple[Value, Value]:
     inverse = 1.0 / (near + 4.0)
     t = (near - 4.0) * inverse
     t = muladd(inverse, fma(-t, near, fma(t + 1.0, -4.0, near)), t)  # erfcx is sensitive to t where x is small
-    p = 0.5 * horner(t, ERFCX)
-    d = 0.5 + x
+    rest = t * horner(t, ERFCX[1:])
+    p = ERFCX[0] + rest
+    p_low = rest - (p - ERFCX[0])
+    d = 0.5 + x  # half of the divisor, which may be out of range
     d_low = x - (d - 0.5)
     inverse = 1.0 / d
     q = p * inverse
-    return q, inverse * (muladd(-q, d, p) - q * d_low)
+    return 0.5 * q, 0.5 * inverse * (muladd(-q, d, p) + muladd(-q, d_low, p_low))
 
 
 def _square(x: Value, sign: float) -> tuple[Value, Value]:
@@ -69,7 +71,7 @@ def erfcx(x: Value) -> Value:
     size = absolute(x)
     gauss = exponential(*_square(size, 1.0))
     right, low = _complement(size)
-    right = where(size < math.inf, right + low, 0.0)
+    right = where(equal(size, math.inf), 0.0, right + low)
     return where(size < EDGE, gauss * _near_complement(x), where(x < 0.0, 2.0 * gauss - right, right))
 
 

@@ -169,7 +169,7 @@ def pow(x: Value, y: Value) -> Value:  # noqa: A001
     """As C99 has it: 1 where y is 0 or x is 1, nan for x < 0 unless y is whole."""
     size = absolute(x)
     high, low = long_logarithm(size)
-    log_size = where(equal(size, 0.0), -math.inf, where(equal(size, math.inf), math.inf, high))
+    log_size = where(equal(size, 0.0), -math.inf, where(size < math.inf, high, size))
     product = y * log_size
     product_low = where(absolute(product) < 1000.0, fma(y, high, -product) + y * low, 0.0)
     value = where(equal(size, 1.0) & equal(y, y), 1.0, exponential(product, product_low))

@@ -42,9 +42,11 @@ def lgamma(x: Value) -> Value:
     inverse = 1.0 / size
     series = muladd(size - 0.5, logs - 1.0, 0.5 * math.log(2 * math.pi) - 0.5 + inverse * horner(inverse * inverse, STIRLING))
     right = where(middle, near + where(below, -logs, logs), series)
-    sine = absolute(_sine(_fraction(x))) * (1 / math.pi)
-    reflected = -log(where(left, sine * where(below, 1.0, size), 1.0)) - right
-    return where(equal(size, math.inf), math.inf, where(left, reflected, right))
+    f = _fraction(x)
+    sine = absolute(_sine(f)) * (1 / math.pi)
+    reflected = -log(sine * where(below, 1.0, size)) - right
+    reflected = where(equal(f, 0.0) | equal(size, math.inf), math.inf, reflected)
+    return where(left, reflected, right)
 
 
 def digamma(x: Value) -> Value:
