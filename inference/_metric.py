@@ -60,9 +60,10 @@ class Metric(NamedTuple):
         return cls(scale, scale.new_zeros(chains, rank, dim), scale.new_ones(chains, rank), scale.new_zeros(chains, 0, 0))
 
     @classmethod
-    def dense(cls, scale: Tensor, correlation: Tensor) -> "Metric":
-        """M^-1 = diag(scale) correlation diag(scale); correlation (chains, dim, dim) need not have a unit diagonal."""
-        return cls.diagonal(scale)._replace(triangle=torch.linalg.cholesky(correlation))
+    def dense(cls, scale: Tensor, root: Tensor) -> "Metric":
+        """M^-1 = diag(scale) root root' diag(scale), from any square root (chains, dim, dim)."""
+        triangle = torch.linalg.qr(root.mT).R.mT
+        return cls.diagonal(scale)._replace(triangle=triangle * triangle.diagonal(dim1=1, dim2=2).sign()[:, None])
 
     def to(self, like: Tensor) -> "Metric":
         return Metric(*(field.to(like) for field in self))
@@ -106,12 +107,13 @@ def to_position(scale, vectors, values, triangle, momentum, out):  # type: ignor
     """out = L p for one chain's arrays; `out` is not `momentum`."""
     if triangle.shape[0]:
         for i in range(len(scale)):
-            row, total = triangle[i], out[i] * 0
+            row, total = triangle[i], 0.0
             for j in range(i + 1):
                 total += row[j] * momentum[j]
             out[i] = scale[i] * total
         return
-    out[:] = momentum
+    for i in range(len(scale)):
+        out[i] = momentum[i]
     _stretch(vectors, values, out)
     for i in range(len(scale)):
         out[i] *= scale[i]
@@ -121,7 +123,7 @@ def to_position(scale, vectors, values, triangle, momentum, out):  # type: ignor
 def to_whitened(scale, vectors, values, triangle, gradient, out):  # type: ignore[no-untyped-def]
     """out = L' g for one chain's arrays; `out` is not `gradient`."""
     if triangle.shape[0]:
-        out[:] = 0
+        out[:] = 0.0
         for i in range(len(scale)):
             row, factor = triangle[i], scale[i] * gradient[i]
             for j in range(i + 1):
@@ -138,7 +140,7 @@ def _stretch(vectors, values, x):  # type: ignore[no-untyped-def]
     for r in range(len(values)):
         if values[r] == 1:
             break
-        row, along = vectors[r], x[0] * 0
+        row, along = vectors[r], 0.0
         for i in range(len(x)):
             along += row[i] * x[i]
         along *= values[r] ** 0.5 - 1
@@ -200,7 +202,7 @@ class Covariance(MetricEstimator):
         x = (draws - draws.mean(1, keepdim=True)) / scale[:, None]
         added = 1e-3 * self.shrinkage / scale**2 + 1e-8 * n  # the latter so that rounding leaves it positive definite
         correlation = (n / (n - 1) * x.mT @ x + torch.diag_embed(added)) / (n + self.shrinkage)
-        return Metric.dense(scale, correlation)
+        return Metric.dense(scale, torch.linalg.cholesky(correlation))
 
     def _shaped(self, metric: Metric) -> Metric:
         return Metric.dense(metric.scale, torch.diag_embed(torch.ones_like(metric.scale)))
@@ -225,7 +227,7 @@ class DenseFisher(MetricEstimator):
 
     def _estimate(self, draws: Tensor, gradients: Tensor) -> Metric:
         scale, x, g = _scaled(draws, gradients)
-        return Metric.dense(scale, _geometric_mean(_second_moments(x, self.gamma), _second_moments(g, self.gamma)))
+        return Metric.dense(scale, _root_of_geometric_mean(x, g, self.gamma))
 
     def _shaped(self, metric: Metric) -> Metric:
         return Metric.dense(metric.scale, torch.diag_embed(torch.ones_like(metric.scale)))
@@ -250,8 +252,8 @@ class LowRankFisher(MetricEstimator):
     def _estimate(self, draws: Tensor, gradients: Tensor) -> Metric:
         scale, x, g = _scaled(draws, gradients)
         basis = _span(x, g)  # (chains, m, dim), orthonormal rows
-        mean = _geometric_mean(*(_second_moments(z @ basis.mT, self.gamma) for z in (x, g)))
-        values, vectors = torch.linalg.eigh(mean)
+        vectors, singular, _ = torch.linalg.svd(_root_of_geometric_mean(x @ basis.mT, g @ basis.mT, self.gamma))
+        values = singular**2
         rank = min(self.rank, scale.shape[1])
         kept = min(rank, values.shape[1])
         away, order = values.log().abs().sort(descending=True)
@@ -307,13 +309,15 @@ def _span(x: Tensor, g: Tensor) -> Tensor:
     return torch.linalg.qr(torch.cat([x, g], 1).mT).Q.mT
 
 
-def _second_moments(x: Tensor, gamma: float) -> Tensor:
-    return x.mT @ x / (x.shape[1] - 1) + gamma * torch.eye(x.shape[2]).to(x)
-
-
-def _geometric_mean(a: Tensor, b: Tensor) -> Tensor:
-    """The S, symmetric and positive definite, with S b S = a: by b = R R' and R' a R = V D V', R'^-1 V D^1/2 V' R^-1."""
+def _root_of_geometric_mean(x: Tensor, g: Tensor, gamma: float) -> Tensor:
+    """A root H of S = H H', symmetric and positive definite, with S B S = A: A, B (chains, dim, dim) are the second moments of x and
+    g, (chains, n, dim), with `gamma` on their diagonals. By B = R R' and R' A R = V D V', H = R'^-1 V D^1/4.
+    """
+    size = torch.maximum(x.abs().amax((1, 2)), g.abs().amax((1, 2))).clamp(min=1.0)  # of both: S does not depend on it
+    moments = [(z / size[:, None, None]).mT @ (z / size[:, None, None]) / (z.shape[1] - 1) for z in (x, g)]
+    floor = gamma / size**2 + 1e-13  # the latter is rounding, which must not make them indefinite
+    a, b = (m + torch.diag_embed(floor[:, None].expand(m.shape[:2])) for m in moments)
     lower = torch.linalg.cholesky(b)
     values, vectors = torch.linalg.eigh(lower.mT @ a @ lower)
-    half = torch.linalg.solve_triangular(lower.mT, vectors * values.clamp(min=0.0)[:, None] ** 0.25, upper=True)
-    return half @ half.mT
+    values = values.clamp(min=1e-16 * values.amax(1, keepdim=True))
+    return torch.linalg.solve_triangular(lower.mT, vectors * values[:, None] ** 0.25, upper=True)
