@@ -16,11 +16,13 @@ import math
 import sys
 from typing import NamedTuple
 
+from numba import int64, njit
+
 from .. import keys
 from ..keys import _unit as unit
-from ..keys import philox
+from ..keys import philox, uniform
 from ..native import calling
-from ..native.calling import call, compiled, doubles, floats, integers, table
+from ..native.calling import HOW, call, compiled, doubles, floats, integers, matrix, vector
 from . import _metric
 from ._metric import to_position, to_whitened
 
@@ -58,7 +60,8 @@ MOMENTA = 0  # stream of the key
 DIVERGENCE = 1000.0  # nats of energy error
 STATS = ("acceptance_rate", "n_steps", "diverging", "energy", "step_size", "lp")  # of every draw, by ArviZ's names
 
-chain_code = compiled(keys, calling, _metric, sys.modules[__name__])
+part = njit(**HOW)  # of a chain's code
+chain_code = compiled(keys, calling, _metric, sys.modules[__name__])  # the whole, kept on disk
 
 
 class Job(NamedTuple):
@@ -84,64 +87,79 @@ class Job(NamedTuple):
     stop: int  # a flag
 
 
-@chain_code
+# Numba compiles a function once for each literal among its arguments, so those that take some are inlined.
+
+
+@njit(inline="always")
 def head(job):  # type: ignore[no-untyped-def]
-    return doubles(job.memory, HEAD)
+    return doubles(job.memory)
 
 
-@chain_code
+@njit(inline="always")
+def place(job, i):  # type: ignore[no-untyped-def]
+    """The address of row i."""
+    return job.memory + FLOAT * (HEAD + i * job.dim)
+
+
+@njit(inline="always")
 def row(job, i):  # type: ignore[no-untyped-def]
-    return doubles(job.memory + FLOAT * (HEAD + i * job.dim), job.dim)
+    return doubles(job.memory + FLOAT * (HEAD + i * job.dim))
 
 
-@chain_code
-def copy(job, start, end):  # type: ignore[no-untyped-def]
-    """Row `start` to row `end`."""
-    a, b = row(job, start), row(job, end)
-    for i in range(job.dim):
-        b[i] = a[i]
+@njit(inline="always")
+def chance(job, draw, stream, i):  # type: ignore[no-untyped-def]
+    """Number i of a stream, uniform in [0, 1)."""
+    return uniform(job.seed, int64(stream), draw, job.chain, int64(i))
 
 
-@chain_code
+@part
+def copy(count, start, end):  # type: ignore[no-untyped-def]
+    for i in range(count):
+        end[i] = start[i]
+
+
+@njit(inline="always")
 def stopped(job):  # type: ignore[no-untyped-def]
-    return integers(job.stop, 1)[0] != 0
+    return integers(job.stop)[0] != 0
 
 
 # The metric
 
 
-@chain_code
-def _along(job, start, end):  # type: ignore[no-untyped-def]
-    """L times row `start`, to row `end`."""
-    vectors, triangle = table(job.vectors, job.rank, job.dim), table(job.triangle, job.triangular, job.dim)
-    to_position(doubles(job.scale, job.dim), vectors, doubles(job.values, job.rank), triangle, row(job, start), row(job, end))
+@part
+def along(job, momentum, out):  # type: ignore[no-untyped-def]
+    """out = L p, by addresses."""
+    vectors, values = matrix(job.vectors, (job.rank, job.dim)), vector(job.values, (job.rank,))
+    triangle = matrix(job.triangle, (job.triangular, job.dim))
+    to_position(vector(job.scale, (job.dim,)), vectors, values, triangle, vector(momentum, (job.dim,)), vector(out, (job.dim,)))
 
 
-@chain_code
-def whiten(job, start, end):  # type: ignore[no-untyped-def]
-    """L' times row `start`, a gradient, to row `end`."""
+@part
+def whiten(job, gradient, out):  # type: ignore[no-untyped-def]
+    """out = L' g, by addresses."""
     if job.rank == 0 and job.triangular == 0:
-        scale, gradient, out = doubles(job.scale, job.dim), row(job, start), row(job, end)
+        scale, g, force = doubles(job.scale), doubles(gradient), doubles(out)
         for i in range(job.dim):
-            out[i] = scale[i] * gradient[i]
-    else:
-        vectors, triangle = table(job.vectors, job.rank, job.dim), table(job.triangle, job.triangular, job.dim)
-        to_whitened(doubles(job.scale, job.dim), vectors, doubles(job.values, job.rank), triangle, row(job, start), row(job, end))
+            force[i] = scale[i] * g[i]
+        return
+    vectors, values = matrix(job.vectors, (job.rank, job.dim)), vector(job.values, (job.rank,))
+    triangle = matrix(job.triangle, (job.triangular, job.dim))
+    to_whitened(vector(job.scale, (job.dim,)), vectors, values, triangle, vector(gradient, (job.dim,)), vector(out, (job.dim,)))
 
 
 # Trajectories
 
 
-@chain_code
+@part
 def launch(job, draw):  # type: ignore[no-untyped-def]
     """A fresh momentum where the chain is. Returns the log joint density of both, -H."""
-    normals(row(job, MOMENTUM), job.seed, MOMENTA, draw, job.chain)
-    whiten(job, SLOPE, FORCE)
-    copy(job, HERE, POSITION)
+    normals(job, draw)
+    whiten(job, place(job, SLOPE), place(job, FORCE))
+    copy(job.dim, row(job, HERE), row(job, POSITION))
     return head(job)[LP] - kinetic(job)
 
 
-@chain_code
+@part
 def kinetic(job):  # type: ignore[no-untyped-def]
     p, total = row(job, MOMENTUM), 0.0
     for i in range(job.dim):
@@ -149,91 +167,83 @@ def kinetic(job):  # type: ignore[no-untyped-def]
     return 0.5 * total
 
 
-@chain_code
+@part
 def drift(job, step):  # type: ignore[no-untyped-def]
     """The first half of a leapfrog step, to the position at which the gradient is wanted; a negative step goes back in time."""
     q, p, force = row(job, POSITION), row(job, MOMENTUM), row(job, FORCE)
     if job.rank == 0 and job.triangular == 0:
-        scale = doubles(job.scale, job.dim)
+        scale = doubles(job.scale)
         for i in range(job.dim):
             p[i] += 0.5 * step * force[i]
             q[i] += step * scale[i] * p[i]
         return
     for i in range(job.dim):
         p[i] += 0.5 * step * force[i]
-    _along(job, MOMENTUM, SCRATCH)
+    along(job, place(job, MOMENTUM), place(job, SCRATCH))
     velocity = row(job, SCRATCH)
     for i in range(job.dim):
         q[i] += step * velocity[i]
 
 
-@chain_code
+@part
 def arrive(job, step):  # type: ignore[no-untyped-def]
     """The second half, once the gradient is there. Returns the log joint density."""
-    whiten(job, GRADIENT, FORCE)
+    whiten(job, place(job, GRADIENT), place(job, FORCE))
     p, force = row(job, MOMENTUM), row(job, FORCE)
     for i in range(job.dim):
         p[i] += 0.5 * step * force[i]
     return head(job)[VALUE] - kinetic(job)
 
 
-@chain_code
+@njit(inline="always")
 def energy_change(log_joint, start):  # type: ignore[no-untyped-def]
     """How far the log joint density is above the start's; -inf where that is not a number."""
     change = log_joint - start
     return change if -math.inf < change < math.inf else -math.inf
 
 
-@chain_code
-def normals(out, seed, stream, draw, chain):  # type: ignore[no-untyped-def]
-    """The first numbers of a stream, as keys.normal gives them, two at a time."""
-    n = len(out)
-    for i in range((n + 1) >> 1):
-        a, b, c, d = philox(seed, i, stream, draw, chain)
+@part
+def normals(job, draw):  # type: ignore[no-untyped-def]
+    """A momentum: the first numbers of a stream, as keys.normal gives them, two at a time."""
+    p = row(job, MOMENTUM)
+    for i in range((job.dim + 1) >> 1):
+        a, b, c, d = philox(job.seed, i, int64(MOMENTA), draw, job.chain)
         radius, angle = math.sqrt(-2.0 * math.log(1.0 - unit(a, b))), 2.0 * math.pi * unit(c, d)
-        out[2 * i] = radius * math.cos(angle)
-        if 2 * i + 1 < n:
-            out[2 * i + 1] = radius * math.sin(angle)
+        p[2 * i] = radius * math.cos(angle)
+        if 2 * i + 1 < job.dim:
+            p[2 * i + 1] = radius * math.sin(angle)
 
 
 # What comes of a draw
 
 
-@chain_code
+@part
 def move(job, position, gradient, log_density):  # type: ignore[no-untyped-def]
-    """The chain goes to rows `position` and `gradient`."""
-    copy(job, position, HERE)
-    copy(job, gradient, SLOPE)
+    """The chain goes to a position."""
+    copy(job.dim, position, row(job, HERE))
+    copy(job.dim, gradient, row(job, SLOPE))
     head(job)[LP] = log_density
 
 
-@chain_code
+@part
 def finish(job, i, acceptance_rate, steps, diverging, energy):  # type: ignore[no-untyped-def]
     """Draw i of the block is made: note it, and adapt the step size."""
     h, out = head(job), stats(job, i)
     out[0], out[1], out[2], out[3], out[4], out[5] = acceptance_rate, steps, diverging, energy, h[STEP], h[LP]
-    _record(job, HERE, job.draws, i)
+    copy(job.dim, row(job, HERE), doubles(job.draws + FLOAT * i * job.dim))
     if job.aim > 0.0:
-        _record(job, SLOPE, job.gradients, i)
+        copy(job.dim, row(job, SLOPE), doubles(job.gradients + FLOAT * i * job.dim))
         adapt(job, acceptance_rate)
     h[MADE] = i + 1.0
 
 
-@chain_code
+@njit(inline="always")
 def stats(job, i):  # type: ignore[no-untyped-def]
     """Of draw i of the block, by STATS; what is left is the engine's own."""
-    return doubles(job.stats + FLOAT * i * job.columns, job.columns)
+    return doubles(job.stats + FLOAT * i * job.columns)
 
 
-@chain_code
-def _record(job, start, address, i):  # type: ignore[no-untyped-def]
-    """A row to row i of what stands at an address."""
-    here, there = row(job, start), doubles(address + FLOAT * i * job.dim, job.dim)
-    for j in range(job.dim):
-        there[j] = here[j]
-
-
-@chain_code
+@part
 def adapt(job, acceptance_rate):  # type: ignore[no-untyped-def]
     """Nesterov's dual averaging of the log step size, with gamma = 0.05, t0 = 10, kappa = 0.75."""
     h = head(job)
@@ -246,15 +256,15 @@ def adapt(job, acceptance_rate):  # type: ignore[no-untyped-def]
     h[STEP] = math.exp(log_step)
 
 
-@chain_code
+@part
 def evaluate(job, code, single):  # type: ignore[no-untyped-def]
     """Machine code's density and gradient where the chain's trajectory is; `single`: dim + 1 + dim numbers of float32 to
     copy to and from, or 0."""
-    x, out = job.memory + FLOAT * (HEAD + POSITION * job.dim), job.memory + FLOAT * VALUE
+    x, out = place(job, POSITION), job.memory + FLOAT * VALUE
     if single == 0:
         call(code, x, out)
         return
-    position, narrow, wide = row(job, POSITION), floats(single, 2 * job.dim + 1), doubles(out, job.dim + 1)
+    position, narrow, wide = doubles(x), floats(single), doubles(out)
     for i in range(job.dim):
         narrow[i] = position[i]
     call(code, single, single + 4 * job.dim)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from ..engine import require_positive
 from ..errors import EngineError
-from ..keys import uniform
 from ._blocks import Sampler
 from ._hamiltonian import HamiltonianEngine
 from ._trajectory import (
@@ -26,6 +25,7 @@ from ._trajectory import (
     VALUE,
     arrive,
     chain_code,
+    chance,
     drift,
     energy_change,
     evaluate,
@@ -33,6 +33,7 @@ from ._trajectory import (
     head,
     launch,
     move,
+    row,
     stopped,
 )
 
@@ -87,7 +88,7 @@ def chain(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-unt
             break
         draw, step = job.first + i, h[STEP]
         start = launch(job, draw)
-        length = trajectory_length * (1.0 + jitter * (2.0 * uniform(job.seed, LENGTH, draw, job.chain, 0) - 1.0))
+        length = trajectory_length * (1.0 + jitter * (2.0 * chance(job, draw, LENGTH, 0) - 1.0))
         count = int(min(max(math.ceil(length / step), 1.0), float(max_num_steps)))
         log_joint = start
         for _ in range(count):
@@ -96,7 +97,7 @@ def chain(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-unt
             log_joint = arrive(job, step)
         change, energy = energy_change(log_joint, start), -start
         rate = math.exp(min(change, 0.0))
-        if uniform(job.seed, ACCEPT, draw, job.chain, 0) < rate:
-            move(job, POSITION, GRADIENT, h[VALUE])
+        if chance(job, draw, ACCEPT, 0) < rate:
+            move(job, row(job, POSITION), row(job, GRADIENT), h[VALUE])
             energy = -log_joint
         finish(job, i, rate, count, change < -DIVERGENCE, energy)

@@ -11,12 +11,10 @@ import math
 from dataclasses import dataclass
 
 from ..engine import require_positive
-from ..keys import uniform
 from ._blocks import Sampler
 from ._hamiltonian import HamiltonianEngine
 from ._trajectory import (
     DIVERGENCE,
-    FORCE,
     GRADIENT,
     MOMENTUM,
     POSITION,
@@ -26,6 +24,7 @@ from ._trajectory import (
     VALUE,
     arrive,
     chain_code,
+    chance,
     copy,
     drift,
     energy_change,
@@ -34,6 +33,7 @@ from ._trajectory import (
     head,
     launch,
     move,
+    part,
     row,
     stats,
     stopped,
@@ -86,8 +86,8 @@ def chain(job, max_tree_depth):  # type: ignore[no-untyped-def]
         weight, ceiling = 1.0, 0.0  # of the tree's points, relative to the start's; logarithm of what weights are divided by
         going, diverging = True, False
         while going and depth < max_tree_depth:
-            forward = uniform(job.seed, DIRECTION, draw, job.chain, depth) < 0.5
-            end, step = (RIGHT, h[STEP]) if forward else (LEFT, -h[STEP])
+            forward = chance(job, draw, DIRECTION, depth) < 0.5
+            end, step = row(job, RIGHT if forward else LEFT), h[STEP] if forward else -h[STEP]
             load(job, end)
             half, log_joint, log_density = 0.0, 0.0, 0.0  # weight of the newer half, and of the point drawn from it
             for leaf in range(1 << depth):
@@ -101,7 +101,7 @@ def chain(job, max_tree_depth):  # type: ignore[no-untyped-def]
                 new = math.exp(change - ceiling)
                 acceptance += min(1.0, new if ceiling == 0.0 else math.exp(change))
                 half += new
-                if uniform(job.seed, LEAF, draw, job.chain, (1 << depth) - 1 + leaf) * half < new:
+                if chance(job, draw, LEAF, (1 << depth) - 1 + leaf) * half < new:
                     keep(job)
                     log_joint, log_density = start + change, h[VALUE]
                 diverging = change < -DIVERGENCE
@@ -110,8 +110,8 @@ def chain(job, max_tree_depth):  # type: ignore[no-untyped-def]
                     break
             if going:
                 store(job, end)
-                if uniform(job.seed, SWAP, draw, job.chain, depth) * weight < half:
-                    move(job, CANDIDATE, CANDIDATE + 1, log_density)
+                if chance(job, draw, SWAP, depth) * weight < half:
+                    move(job, row(job, CANDIDATE), row(job, CANDIDATE + 1), log_density)
                     energy = -log_joint
                 weight += half
                 going = grow(job)
@@ -120,39 +120,38 @@ def chain(job, max_tree_depth):  # type: ignore[no-untyped-def]
         stats(job, i)[len(STATS)] = depth
 
 
-@chain_code
+@part
 def plant(job):  # type: ignore[no-untyped-def]
     """A tree of one point."""
-    store(job, LEFT)
-    store(job, RIGHT)
-    copy(job, MOMENTUM, TREE)
+    store(job, row(job, LEFT))
+    store(job, row(job, RIGHT))
+    copy(job.dim, row(job, MOMENTUM), row(job, TREE))
 
 
-@chain_code
+# POSITION, MOMENTUM and FORCE are rows that follow each other, as are those of an end
+
+
+@part
 def load(job, end):  # type: ignore[no-untyped-def]
     """Go on from an end of the trajectory, with a half that has no leaf."""
-    copy(job, end, POSITION)
-    copy(job, end + 1, MOMENTUM)
-    copy(job, end + 2, FORCE)
+    copy(3 * job.dim, end, row(job, POSITION))
     total = row(job, HALF)
     for i in range(job.dim):
         total[i] = 0.0
 
 
-@chain_code
+@part
 def store(job, end):  # type: ignore[no-untyped-def]
-    copy(job, POSITION, end)
-    copy(job, MOMENTUM, end + 1)
-    copy(job, FORCE, end + 2)
+    copy(3 * job.dim, row(job, POSITION), end)
 
 
-@chain_code
+@part
 def keep(job):  # type: ignore[no-untyped-def]
-    copy(job, POSITION, CANDIDATE)
-    copy(job, GRADIENT, CANDIDATE + 1)
+    copy(job.dim, row(job, POSITION), row(job, CANDIDATE))
+    copy(job.dim, row(job, GRADIENT), row(job, CANDIDATE + 1))
 
 
-@chain_code
+@part
 def turns(job, leaf):  # type: ignore[no-untyped-def]
     """Add a leaf's momentum to the half. Whether a subtree that ends with this leaf turns back.
 
@@ -171,25 +170,25 @@ def turns(job, leaf):  # type: ignore[no-untyped-def]
     for i in range(job.dim):
         total[i] += p[i]
     while leaf & 1:
-        if turning(row(job, FIRSTS + 2 * level), p, total, row(job, FIRSTS + 2 * level + 1)):
+        if turning(job.dim, row(job, FIRSTS + 2 * level), p, total, row(job, FIRSTS + 2 * level + 1)):
             return True
         level, leaf = level - 1, leaf >> 1
     return False
 
 
-@chain_code
-def turning(first, last, total, before):  # type: ignore[no-untyped-def]
+@part
+def turning(count, first, last, total, before):  # type: ignore[no-untyped-def]
     """Whether a stretch from momentum `first` to `last` turns back: either end against the sum of momenta, `total` less
     `before`, of which the ends count half."""
     a = b = 0.0
-    for i in range(len(first)):
+    for i in range(count):
         along = total[i] - before[i] - 0.5 * (first[i] + last[i])
         a += first[i] * along
         b += last[i] * along
     return a <= 0.0 or b <= 0.0
 
 
-@chain_code
+@part
 def grow(job):  # type: ignore[no-untyped-def]
     """The half becomes part of the tree. Whether the tree may go on, not turning back."""
     total, half, first, last = row(job, TREE), row(job, HALF), row(job, LEFT + 1), row(job, RIGHT + 1)

@@ -7,22 +7,25 @@ every step); and whoever made the memory must keep it alive until the call retur
 
 import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import njit, types
+from numba.core import cgutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.extending import intrinsic
+from numba.np import arrayobj
 
 from ..errors import PpgenWarning
 
-__all__ = ["Code", "call", "compiled", "doubles", "floats", "integers", "table"]
+__all__ = ["HOW", "Code", "call", "compiled", "doubles", "floats", "integers", "matrix", "vector"]
 
-FAST = {"contract", "nsz", "reassoc", "arcp"}  # sums may be reordered; nan and inf stay what they are
+# How samplers are compiled: sums may be reordered, nan and inf stay what they are; a division by zero is one of them
+HOW: Mapping[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc", "arcp"}}
 
 
 class Code(NamedTuple):
@@ -54,6 +57,8 @@ def call(context: Any, code: Any, x: Any, out: Any) -> Any:
 
 
 def _pointer(kind: Any) -> Any:
+    """pointer(address), to be indexed."""
+
     def pointer(context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
@@ -63,45 +68,43 @@ def _pointer(kind: Any) -> Any:
     return intrinsic(pointer)
 
 
-_double, _float, _integer = _pointer(types.float64), _pointer(types.float32), _pointer(types.int64)
+doubles, floats, integers = _pointer(types.float64), _pointer(types.float32), _pointer(types.int64)
 
 
-@njit(inline="always")
-def doubles(address, count):  # type: ignore[no-untyped-def]
-    """The float64 numbers at an address, (count,)."""
-    return carray(_double(address), (count,))
+def _array(dimensions: int) -> Any:
+    """array(address, (length, ...)) of float64 that owns nothing; Numba's carray without its checks, which take 3 s to compile."""
+
+    def array(context: Any, address: Any, shape: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kind = signature.return_type
+            made = arrayobj.make_array(kind)(context, builder)
+            lengths = cgutils.unpack_tuple(builder, arguments[1])
+            size = context.get_constant(types.intp, 8)
+            strides = [size] if dimensions == 1 else [builder.mul(lengths[1], size), size]
+            data = builder.inttoptr(arguments[0], context.get_data_type(kind.dtype).as_pointer())
+            arrayobj.populate_array(made, data, lengths, strides, size, meminfo=None)
+            return made._getvalue()
+
+        return types.Array(types.float64, dimensions, "C")(types.int64, types.UniTuple(types.intp, dimensions)), generate
+
+    return intrinsic(array)
 
 
-@njit(inline="always")
-def floats(address, count):  # type: ignore[no-untyped-def]
-    """The float32 numbers at an address, (count,)."""
-    return carray(_float(address), (count,))
-
-
-@njit(inline="always")
-def integers(address, count):  # type: ignore[no-untyped-def]
-    """The int64 numbers at an address, (count,)."""
-    return carray(_integer(address), (count,))
-
-
-@njit(inline="always")
-def table(address, rows, columns):  # type: ignore[no-untyped-def]
-    """The float64 numbers at an address, (rows, columns)."""
-    return carray(_double(address), (rows, columns))
+vector, matrix = _array(1), _array(2)
 
 
 # Numba's cache on disk
 
 
 def compiled(*sources: ModuleType) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator: compiled without the GIL, division by zero is inf or nan, cached on disk.
+    """A decorator: compiled as HOW says, and kept on disk.
 
     sources   modules whose compiled functions are called: Numba's own cache sees edits of the decorated function's file alone,
               and would go on using what it made of theirs
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher: Any = njit(nogil=True, error_model="numpy", fastmath=FAST)(function)
+        dispatcher: Any = njit(**HOW)(function)
         files = [Path(function.__code__.co_filename), *(Path(str(m.__file__)) for m in sources)]
         with suppress(RuntimeError):  # no folder that can be written to: every process compiles anew
             dispatcher._cache = _Cache(function, files)
