@@ -147,22 +147,20 @@ def _one(a: Statement, b: Statement) -> Statement:
 # Strips
 
 
-def strips(program: Program, cache: int = SECOND_LEVEL, strip: int = STRIP) -> Program:
+def strips(program: Program, cache: int = SECOND_LEVEL, strip: int = STRIP, least: int = LEAST) -> Program:
     """Loops over many rows that use the same memory again, as one loop over strips of rows with the loops inside it.
 
-    Where more than `cache` bytes would be read again; a strip touches about `strip` bytes. Every place in memory sees the same reads
-    and writes in the same order, but the additions of each loop to a local are interleaved in no other way: results are equal to
-    the last bit.
+    Done where more than `cache` bytes would be read again; a strip touches about `strip` bytes and has at least `least` rows. Every
+    place in memory and every local sees the same reads and writes in the same order: results are equal to the last bit.
     """
-    names = fresh(program)
-    body: Body = []
-    for part in _together(program.body, _may_follow):
-        rows = _rows(part, cache, strip, 4 if program.single else 8)
-        body += part if rows is None else _stripped(part, rows, names)
-    return with_body(program, body)
+    names, width = fresh(program), 4 if program.single else 8
+    parts = [(part, _rows(part, cache, strip, least, width)) for part in _together(program.body, _may_follow)]
+    if all(rows is None for _, rows in parts):
+        return program
+    return with_body(program, [s for part, rows in parts for s in (part if rows is None else _stripped(part, rows, names))])
 
 
-def _rows(part: Sequence[Statement], cache: int, strip: int, width: int) -> int | None:
+def _rows(part: Sequence[Statement], cache: int, strip: int, least: int, width: int) -> int | None:
     """Rows in a strip, or None where strips do not pay. width: bytes of a real."""
     items = [_Item(s) for s in part]
     if len(items) < 2 or items[0].loop.reverse:
@@ -176,7 +174,7 @@ def _rows(part: Sequence[Statement], cache: int, strip: int, width: int) -> int 
     first, last = items[0].values
     if again * (last - first + 1) <= cache:
         return None
-    rows = max(LEAST, int(strip / sum(s.bytes for s in seen)) // LEAST * LEAST)
+    rows = max(1, int(strip / sum(s.bytes for s in seen)) // least) * least
     return rows if last - first + 1 >= 2 * rows else None
 
 
