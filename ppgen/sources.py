@@ -53,7 +53,7 @@ class FromUniform(Evaluation):
             # a plain draw where there is no finite support; the caller pins the generators
             return (fn.enumerate_support(expand=True)[0] if fn.has_enumerate_support else fn.sample()), None
         transform = bijection(msg["name"], fn)
-        shape = unconstrained_shape(transform, fn.batch_shape + fn.event_shape)
+        shape = torch.Size(unconstrained_shape(transform, fn.batch_shape + fn.event_shape))
         u = (torch.rand(shape, generator=self.generator, dtype=torch.float64) * 2 - 1) * self.radius
         value = transform(u.to(device_of_distribution(fn), dtype_of(fn)))
         return value, Latent(shape, value, None, None, missing_rows(msg))
