@@ -24,7 +24,6 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 __all__ = [
     "BUFFERS", "OPERATIONS", "Array", "Body", "For", "How", "Index", "Kind", "Let", "Load", "Program", "Scalar", "Statement", "Store",
@@ -176,6 +175,17 @@ def _chosen(condition: Any, a: Any, b: Any) -> Any:
     return a if condition else b
 
 
+def _special(name: str) -> Callable[..., Any]:
+    """A function of scipy.special, which takes a tenth of a second to import and is needed where a program is interpreted only."""
+
+    def function(*x: Any) -> Any:
+        from scipy import special
+
+        return getattr(special, name)(*x)
+
+    return function
+
+
 # Polymorphic where NumPy is: add, sub, mul, neg, abs, max, min, where and comparisons take reals or integers. Comparisons with nan
 # are false but for `ne`; `max` and `min` keep nan; `floordiv` and `mod` round down as Python's do and are for integers; `real`
 # takes integers and truth values, `int` truncates reals, `true` is `!= 0`.
@@ -185,9 +195,9 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "exp": np.exp, "log": np.log, "log1p": np.log1p, "expm1": np.expm1,
     "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2,
     "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
-    "lgamma": special.gammaln, "digamma": special.digamma, "trigamma": lambda x: special.polygamma(1, x),
-    "erf": special.erf, "erfc": special.erfc, "erfinv": special.erfinv, "erfcx": special.erfcx,
-    "i0": special.i0, "i0e": special.i0e, "i1": special.i1, "i1e": special.i1e,
+    "lgamma": _special("gammaln"), "digamma": _special("digamma"), "trigamma": lambda x: _special("polygamma")(1, x),
+    "erf": _special("erf"), "erfc": _special("erfc"), "erfinv": _special("erfinv"), "erfcx": _special("erfcx"),
+    "i0": _special("i0"), "i0e": _special("i0e"), "i1": _special("i1"), "i1e": _special("i1e"),
     "max": _larger, "min": _smaller, "where": _chosen,
     "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
     "and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor, "not": np.logical_not,
