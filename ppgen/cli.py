@@ -1,4 +1,4 @@
-"""The command line: `ppgen compare`, `ppgen fit`, `ppgen list`.
+"""The command line: `ppgen compare`, `ppgen fit`, `ppgen list`, `ppgen warmup`.
 
 A PpgenError is one line on stderr and exit code 2; Ctrl-C is exit code 130. Only click is imported before a command runs, so
 that `--help` answers at once.
@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import json
 import sys
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
@@ -176,6 +177,36 @@ def list_() -> None:
         for name, line in entries.items():
             table.add_row(Text(name), Text(line, style="dim"))
         console.print(table)
+
+
+@main.command()
+def warmup() -> None:
+    """Compile the engines' machine code, once per machine.
+
+    A run does it by itself where it has not been done; this does it ahead, at install time.
+    """
+    console = _console()
+    for name, kind in engines().items():
+        with console.status(f"{name} ..."):
+            begin = time.perf_counter()
+            _run_small(kind)
+        console.print(f"{name:<24}{time.perf_counter() - begin:6.1f} s", highlight=False)
+
+
+def _run_small(kind: "type[Engine]") -> None:
+    """An engine on next to nothing, for what it leaves behind in the caches."""
+    few = {"num_warmup": 20, "num_samples": 5, "num_chains": 1, "num_steps": 2, "progress": False}
+    known = {f.name for f in dataclasses.fields(kind)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PpgenWarning)
+        kind(**{k: v for k, v in few.items() if k in known}).run(_two_normals)
+
+
+def _two_normals() -> None:
+    import pyro
+    import pyro.distributions as dist
+
+    pyro.sample("x", dist.Normal(pyro.sample("loc", dist.Normal(0.0, 1.0)), 1.0))
 
 
 def _console() -> "Console":

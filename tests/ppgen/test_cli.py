@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ppgen.cli import main
+from ppgen.discovery import engines
 
 MODEL = """
 import pyro
@@ -219,3 +220,9 @@ def test_interrupt_is_130(folder: Path) -> None:
             process.kill()
     assert process.returncode == 130
     assert errors.strip() == "ppgen: interrupted"
+
+
+def test_warmup_runs_every_engine() -> None:
+    result = run("warmup")
+    assert result.exit_code == 0, result.output
+    assert [line.split()[0] for line in result.output.splitlines() if line.strip().endswith("s")] == sorted(engines())
