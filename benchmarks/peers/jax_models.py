@@ -1,8 +1,8 @@
 """The ten models as NumPyro programs, for NumPyro and BlackJAX. Letters are the formulas'."""
 
+import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
-import jax.numpy as jnp
 from jax import Array
 
 __all__ = ["MODELS"]

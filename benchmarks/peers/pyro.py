@@ -33,9 +33,8 @@ def sample(job: Job, method: str) -> tuple[Draws, Figures]:
         chains.append(mcmc.get_samples())
     everything = clock.lap()
     integrator.potential_grad = counter.gradient
-    note = "" if job.draws == 1000 else f"{job.warmup} + {job.draws} draws a chain; a full run's seconds are extrapolated"
     draws = {k: np.stack([c[k].numpy() for c in chains]) for k in chains[0]}
-    return draws, Figures(everything, everything, counter.count, note)
+    return draws, Figures(everything, everything, counter.count)
 
 
 def density(model: str, data: Data, point: dict) -> float:
