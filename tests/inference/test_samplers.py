@@ -40,7 +40,7 @@ def matrix(density: HandWritten, kind: str) -> Tensor:
 
 def metric(inverse: Tensor, kind: str) -> Metric:
     scale = inverse.diagonal(dim1=1, dim2=2).sqrt()
-    return Metric.dense(scale, inverse / scale[:, None] / scale[..., None]) if kind == "dense" else Metric.diagonal(scale)
+    return Metric.dense(scale, torch.linalg.cholesky(inverse) / scale[..., None]) if kind == "dense" else Metric.diagonal(scale)
 
 
 def block(density: HandWritten, engine: HamiltonianEngine, state: State, at: Metric, count: int, **given: object) -> Drawn:
