@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import DataError
 from ..straightline import Graph
-from . import ir, llvm
+from . import ir, llvm, passes
 from .cache import object_code
 from .machine import Code
 from .placement import Piece
@@ -68,7 +68,7 @@ class Kernel:
         with self._timed("translate"):
             self.translation: Translation = translate(graph, dtype)
         with self._timed("passes"):
-            self.program = self.translation.program
+            self.program = passes.optimised(self.translation.program)
         with self._timed("emit"):
             self.llvm = llvm.function(self.program)
         with self._timed("compile"):
