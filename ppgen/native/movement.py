@@ -271,14 +271,14 @@ def _nan_to_num(
     return nests.pointwise(lambda v, n, h, w: where(v > most, h, where(v < -most, w, where(v <= most, v, n))), x, nan or 0.0, high, low)
 
 
+VIEWS = (
+    "view", "_unsafe_view", "reshape", "_reshape_alias", "expand", "squeeze", "unsqueeze", "permute", "t", "transpose", "select", "slice",
+    "diagonal", "unfold",
+)  # fmt: skip
+
 RULES: Mapping[str, Rule] = {
-    **{
-        name: view(getattr(aten, name))
-        for name in (
-            "view", "_unsafe_view", "reshape", "expand", "squeeze", "unsqueeze", "permute", "t", "transpose", "select", "slice",
-            "diagonal", "unfold", "_reshape_alias",
-        )
-    },
+    **{name: view(getattr(aten, name)) for name in VIEWS},
+    **{f"{name}_copy": view(getattr(aten, name)) for name in VIEWS if not name.startswith("_") and name != "reshape"},
     **{name: _same for name in ("clone", "alias", "detach", "contiguous", "lift_fresh", "lift_fresh_copy", "positive")},
     **{name: _cast for name in ("_to_copy", "to", "type_as")},
     **{name: _many(getattr(aten, name.removeprefix("unsafe_"))) for name in SPLITS},

@@ -328,6 +328,15 @@ def bitwise(operation: str) -> Callable[..., Value]:
     return formula
 
 
+def mvlgamma(x: Value, p: Value) -> Value:
+    """The logarithm of the multivariate gamma function."""
+    order = int(p.number or 0)
+    total = literal(x.nest, order * (order - 1) / 4 * math.log(math.pi))
+    for i in range(order):
+        total = total + lgamma(x - 0.5 * i)
+    return total
+
+
 def sinc(x: Value) -> Value:
     return where(eq(x, 0), 1.0, sin(math.pi * x) / (math.pi * x))
 
@@ -365,7 +374,7 @@ FORMULAS: Mapping[str, Formula] = {
     "log1p": log1p, "log2": lambda x: log(x) / LOG_2, "log_sigmoid_backward": log_sigmoid_backward, "logaddexp": logaddexp,
     "logical_and": lambda x, y: x & y, "logical_not": lambda x: ~x, "logical_or": lambda x, y: x | y, "logical_xor": lambda x, y: x ^ y,
     "logit": logit, "logit_backward": logit_backward, "lt": lambda x, y: x < y, "maximum": larger,
-    "minimum": smaller, "mul": mul, "ne": ne, "neg": lambda x: -x, "polygamma": polygamma, "pow": powers,
+    "minimum": smaller, "mul": mul, "mvlgamma": mvlgamma, "ne": ne, "neg": lambda x: -x, "polygamma": polygamma, "pow": powers,
     "reciprocal": reciprocal, "relu": relu, "remainder": remainder, "round": rounding("round"), "rsqrt": lambda x: 1.0 / sqrt(x),
     "rsub": rsub, "sgn": sign, "sigmoid": sigmoid, "sigmoid_backward": sigmoid_backward, "sign": sign,
     "signbit": lambda x: x < 0, "silu": silu, "silu_backward": silu_backward, "sin": sin, "sinc": sinc, "sinh": real("sinh"),

@@ -196,7 +196,7 @@ class _Translator:
 IGNORED = frozenset(("dtype", "layout", "device", "pin_memory", "memory_format", "out"))
 OPERANDS = (Ref, float, int, bool)
 RULES: Mapping[str, Rule] = {**movement.RULES, **indexing.RULES, **reductions.RULES, **linear.RULES, **sorting.RULES}
-VIEWS = frozenset(("t", "transpose", "permute", "view", "reshape", "unsqueeze", "squeeze", "expand", "select", "slice", "alias", "detach"))
+VIEWS = frozenset(movement.VIEWS)
 
 
 def _refuse_complex(t: Any) -> None:
