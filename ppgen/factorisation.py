@@ -92,8 +92,9 @@ class _Writing:
         return rf"\prod_{{{indices}}} {factors}" if latex else f"prod_{indices if len(plates) == 1 else '{' + indices + '}'} {factors}"
 
     def _factor(self, name: str, latex: bool) -> str:
-        parents = self.graph.parents(name)
-        given = [self._variable(p, name, latex, parent=True) for p in self.graph if p in parents and self._named(p)]
+        order = list(self.graph)
+        parents = sorted(filter(self._named, self.graph.parents(name)), key=order.index)
+        given = [self._variable(p, name, latex, parent=True) for p in parents]
         bar = rf" \mid {', '.join(given)}" if latex and given else f" | {', '.join(given)}" if given else ""
         if self.graph.nodes[name]["kind"] == "factor":
             return f"{_symbol(name) if latex else name}({', '.join(given)})"

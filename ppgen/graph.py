@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions import biject_to
 from torch.utils._pytree import tree_flatten
 
-from .errors import EliminationError, NameNotFoundError, RecordingError
+from .errors import NameNotFoundError, RecordingError
 from .expressions import Expressions, module_of
 from .folding import fold
 from .handler import Evaluation
@@ -102,28 +102,35 @@ def structure(program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) 
     if isinstance(owner, torch.nn.Module):  # `family.guide`
         method, program = program.__name__, owner
     p = Program.of(program, *args, **kwargs)
-    try:
-        return _Reading(p, method).structure()
-    except (RecordingError, EliminationError) as error:
-        return _ByRunning(p, method, str(error)).structure()
+    for wide in (True, False):
+        try:
+            return _Reading(p, method, wide).structure()
+        except RecordingError as error:
+            reason = str(error)
+    return _ByRunning(p, method, reason).structure()
 
 
 class _Held(FromUniform):
     """Every latent site holds a value, discrete ones too, and keeps its distribution.
 
     held      values of sites; the others are uniform in unconstrained space, or, for a guide, which can always be sampled, drawn
+    width     dimensions that a discrete value has, at least: one of its own to the left of all plates, as if it were enumerated.
+              A number without dimensions that is used as an index would be read into Python
     """
 
-    def __init__(self, *, held: Mapping[str, Any] | None = None, draw: bool = False, **settings: Any):
+    def __init__(self, *, held: Mapping[str, Any] | None = None, draw: bool = False, width: int = 0, **settings: Any):
         super().__init__(**settings)
-        self.held, self.draw = held or {}, draw
+        self.held, self.draw, self.width = held or {}, draw, width
         self.laws: dict[str, Any] = {}
 
     def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
         name = msg["name"]
         if name in self.held:
             value = self.held[name]
-            latent = None if msg["fn"].support.is_discrete else Latent(torch.Size(), value, None, None, None)
+            discrete = msg["fn"].support.is_discrete
+            latent = None if discrete else Latent(torch.Size(), value, None, None, None)
+            if discrete:
+                value = value.reshape((1,) * (self.width + msg["fn"].event_dim - value.dim()) + value.shape)
         elif self.draw and not msg["fn"].support.is_discrete:
             value = msg["fn"].sample()
             latent = Latent(torch.Size(), value, None, None, None)
@@ -187,32 +194,37 @@ class _Graphing:
 class _Reading(_Graphing):
     """The graph from a recording."""
 
+    def __init__(self, program: Program, method: str | None, wide: bool):
+        super().__init__(program, method)
+        self.wide = wide
+
     def structure(self) -> Structure:
-        self._record()
+        first = self.run()
+        self._record({n: q.value for n, q in first.sites.items() if q.kind == "latent"})  # drawn before there is a tape
         self.result.graph["recorded"], self.result.graph["reason"] = True, ""
-        self.add_sites(self.run_, self.run_.laws)
+        self.add_sites(first, first.laws)
         self._name_nodes()
         for name in self.run_.sites:
             self._connect(name)
         self._strike()
         return self.result
 
-    def _record(self) -> None:
-        held = {n: q.value for n, q in self.run().sites.items() if q.kind == "latent"}  # drawn before there is a tape
+    def _record(self, held: Mapping[str, Any]) -> None:
+        width = self.program.nesting + 1 if self.wide else 0
         constant: frozenset[str] = frozenset()
         while True:
             self.tape = tape = Tape()
             leaves, params, rows = name_inputs(tape, self.program, constant)
             try:
                 with Watch(tape), tape:
-                    self.run_ = self.run(leaves=leaves, params=params, rows=rows, tape=tape, held=held)
+                    self.run_ = self.run(leaves=leaves, params=params, rows=rows, tape=tape, held=held, width=width)
                 return
             except Steered as steered:
                 if steered.names <= constant:
                     raise RecordingError(f"data {sorted(steered.names)} steer the program") from steered
                 constant |= steered.names
-            except RuntimeError as error:
-                raise RecordingError(str(error)) from error
+            except (RuntimeError, ValueError, IndexError) as error:  # of the program, where values are wider than it expects
+                raise RecordingError(f"the program fails while it is recorded: {str(error).splitlines()[0]}") from error
 
     def _name_nodes(self) -> None:
         """Names of marks, inputs and constants, as formulas show them."""
@@ -270,7 +282,7 @@ class _Reading(_Graphing):
                 if self.names[id(node)] != name:
                     found.append(node)
             else:
-                todo += node.parents
+                todo += reversed(node.parents)  # first things first
         return found
 
     def _node_of(self, node: Node) -> str:
@@ -385,10 +397,11 @@ def _same(a: Tensor, b: Tensor) -> bool:
 def _other_value(value: Tensor, law: Any, generator: torch.Generator) -> Tensor:
     """Another value of the same shape and, where the law is known, inside its support."""
     if law is not None and law.support.is_discrete:
-        if law.has_enumerate_support:
-            support = law.enumerate_support(expand=True)
-            return support[int(torch.randint(len(support), (), generator=generator))].expand(value.shape).clone()
-        return law.sample().expand(value.shape).clone()
+        if law.has_enumerate_support and not law.event_dim:
+            support = law.enumerate_support(expand=False)
+            return support[int(torch.randint(len(support), (), generator=generator))].reshape(()).expand(value.shape).clone()
+        drawn = law.sample()
+        return drawn.reshape(value.shape) if drawn.numel() == value.numel() else drawn.expand(value.shape).clone()
     if law is not None:
         transform = biject_to(law.support)
         shape = unconstrained_shape(transform, value.shape)
