@@ -1,9 +1,34 @@
 """Elementary and special functions as LLVM IR that the loop vectoriser takes.
 
 LLVM has no vector library of its own: a loop that calls exp of the C library stays scalar. What is here is written without a
-branch, and inlined wherever it is called.
+branch and inlined wherever it is called, so that such a loop works on a register full of elements at once. Where one formula does
+not serve the whole line, the formulas of all its parts are computed and one is chosen.
 
-Intrinsics are used and not declared: since LLVM 19 the reader of text declares them by itself.
+Largest errors in units in the last place of a double over 10^6 points of several scales each, against mpmath, and nanoseconds per
+element in a loop over 4096 doubles, for AVX-512 on an AMD EPYC 9005 (AVX2 takes twice as long, SSE2 without fused multiplication
+five to eight times):
+
+                ulp    ns                       ulp    ns                                    ulp    ns
+    exp        0.82   0.7        sin           0.78   1.0        erf                        1.11   2.2
+    expm1      1.53   0.6        cos           0.75   1.0        erfc                       1.67   2.3
+    log        0.79   0.6        tan           2.04   1.1        erfcx                      2.02   2.2
+    log1p      0.82   0.7        asin          1.55   0.6        erfinv                     2.73   3.1
+    pow        0.84   2.9        acos          1.11   0.7        i0                         3.56   2.0
+    sinh       2.08   0.7        atan          1.41   0.8        i0e                        3.43   1.8
+    cosh       1.25   0.7        atan2         1.37   1.1        i1                         3.29   2.0
+    tanh       2.49   0.8        lgamma        2.10   3.2        i1e                        2.39   1.9
+                                 digamma       3.55   2.1
+                                 trigamma      2.18   1.0
+
+lgamma and digamma keep these relative errors at their zeros at 1, 2 and 1.4616. Left of 0, where they have a zero between any two
+poles, the error is at most 4 ulp plus 3e-15 down to -30; it grows with |x| as the function does. trigamma: 3.93 ulp there.
+sin, cos and tan are nan beyond 2^40 = 1.1e12. Zeros keep their sign, subnormal arguments and results count like others, nan stays.
+
+In single precision exp and log are computed in singles (0.85 and 0.77 ulp, 0.3 ns), the others in doubles that are rounded once
+(0.50 ulp, in about the time above).
+
+Intrinsics are used and not declared: since LLVM 19 the reader of text declares them by itself. tests/tools/native_math.py measures
+the table, tests/tools/coefficients.py derives the polynomials.
 """
 
 import inspect
@@ -28,7 +53,7 @@ def symbol(name: str, single: bool) -> str:
 def functions(names: Collection[str], single: bool) -> str:
     """Definitions, one of each name, internal and always inlined; they call nothing but intrinsics.
 
-    names    of NAMES, in any order
+    names    of NAMES, in any order; any other is a KeyError
     single   `float` functions, not `double`
     """
     return "\n".join(_definition(name, single) for name in sorted(set(names)))

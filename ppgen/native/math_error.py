@@ -1,8 +1,8 @@
 """The error function, its complement, that complement scaled, and the inverse.
 
-erf by a polynomial in x^2 up to 1, erfc up to 3/4. Beyond, erfc(x) = e^(-x^2) erfcx(x), with (1 + 2 x) erfcx(x) a polynomial in (x - 4) / (x + 4)
-from 3/4 to infinity (Shepherd and Laframboise, Mathematics of Computation 36, 1981). The inverse is x P(-log(1 - x^2)), as in
-M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011; coefficients are our own.
+erf by a polynomial in x^2 up to 1, erfc up to 3/4. Beyond, erfc(x) = e^(-x^2) erfcx(x), with (1 + 2 x) erfcx(x) a polynomial in
+(x - 4) / (x + 4) from 3/4 to infinity (Shepherd and Laframboise, Mathematics of Computation 36, 1981). The inverse is
+x P(-log(1 - x^2)), as in M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011; coefficients are our own.
 """
 
 import math

@@ -18,8 +18,9 @@ ROOT = (float.fromhex("0x1.762d86356be3fp0"), float.fromhex("0x1.b86a722197829p-
 
 
 def _sine(f: Value) -> Value:
-    """sin(pi f), |f| <= 1/2."""
-    return f * horner(f * f, SINPI)
+    """sin(pi f) / pi, |f| <= 1/2."""
+    z = f * f
+    return muladd(f * z, horner(z, SINPI), f)
 
 
 def _fraction(x: Value) -> Value:
@@ -43,8 +44,7 @@ def lgamma(x: Value) -> Value:
     series = muladd(size - 0.5, logs - 1.0, 0.5 * math.log(2 * math.pi) - 0.5 + inverse * horner(inverse * inverse, STIRLING))
     right = where(middle, near + where(below, -logs, logs), series)
     f = _fraction(x)
-    sine = absolute(_sine(f)) * (1 / math.pi)
-    reflected = -log(sine * where(below, 1.0, size)) - right
+    reflected = -log(absolute(_sine(f)) * where(below, 1.0, size)) - right
     reflected = where(equal(f, 0.0) | equal(size, math.inf), math.inf, reflected)
     return where(left, reflected, right)
 
@@ -81,5 +81,5 @@ def trigamma(x: Value) -> Value:
     z = inverse * inverse
     series = muladd(z * inverse, horner(z, TRIGAMMA_TAIL), muladd(z, 0.5, inverse))
     right = series + where(middle, others + 1.0 / (size * size), 0.0)
-    sine = _sine(_fraction(x)) * (1 / math.pi)
+    sine = _sine(_fraction(x))
     return where(left, 1.0 / (sine * sine) - right, right)

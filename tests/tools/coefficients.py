@@ -10,12 +10,14 @@ polynomial with its coefficients rounded, over the interval; 2^-53 is 1.1e-16.
 """
 
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from mpmath import mp, mpf
 
+DIGITS = 60
 MODULE = Path(__file__).parents[2] / "ppgen/native/math_tables.py"
 
 
@@ -47,6 +49,15 @@ def atanh_series(z: mpf) -> mpf:
     return (2 * mp.atanh(s) / s - 2) / z
 
 
+def digamma_over(t: mpf) -> mpf:
+    return mp.digamma(1.5 + t) / (1.5 + t - root_of_digamma())
+
+
+def sine_of_turns(z: mpf) -> mpf:
+    angle = mp.pi * mp.sqrt(z)
+    return (mp.sin(angle) / angle - 1) / z
+
+
 def stirling(z: mpf) -> mpf:
     x = 1 / mp.sqrt(z)
     return x * (mp.loggamma(x) - ((x - 0.5) * mp.log(x) - x + mp.log(2 * mp.pi) / 2))
@@ -62,6 +73,11 @@ def trigamma_tail(z: mpf) -> mpf:
     return x**3 * (mp.polygamma(1, x) - 1 / x - 1 / (2 * x**2))
 
 
+def erf_over(z: mpf) -> mpf:
+    x = mp.sqrt(z)
+    return (mp.erf(x) / x - 2 / mp.sqrt(mp.pi)) / z
+
+
 def erfcx(t: mpf) -> mpf:
     x = 4 * (1 + t) / (1 - t)
     return (1 + 2 * x) * mp.exp(x**2) * mp.erfc(x)
@@ -71,6 +87,11 @@ def erfinv_over(w: mpf) -> mpf:
     """erfinv(x) / x of w = -log(1 - x^2)."""
     x = mp.sqrt(-mp.expm1(-w))
     return mp.erfinv(x) / x
+
+
+def bessel_near(order: int, z: mpf) -> mpf:
+    x = 2 * mp.sqrt(z)
+    return (mp.besseli(0, x) - 1) / z if order == 0 else (mp.besseli(1, x) / x - 0.5) / z
 
 
 def bessel_tail(order: int, s: mpf) -> mpf:
@@ -87,23 +108,23 @@ TABLES = {
     "EXP_SINGLE": Table(removable(lambda r: (mp.exp(r) - 1 - r) / r**2), -0.3467, 0.3467, 4, "(e^r - 1 - r) / r^2"),
     "LOG": Table(removable(atanh_series), 0.0, SQUARE_OF_S, 6, "(2 atanh(s) / s - 2) / z of z = s^2"),
     "LOG_SINGLE": Table(removable(atanh_series), 0.0, SQUARE_OF_S, 2, "(2 atanh(s) / s - 2) / z of z = s^2"),
-    "LOG_LONG": Table(removable(lambda z: (atanh_series(z) - mpf(2) / 3) / z), 0.0, SQUARE_OF_S, 7, "2/5 + 2/7 z + ..., the same further on"),
+    "LOG_LONG": Table(removable(lambda z: (atanh_series(z) - mpf(2) / 3) / z), 0.0, SQUARE_OF_S, 7, "2/5 + 2/7 z + ..."),
     "SIN": Table(removable(lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z), 0.0, QUARTER**2, 6, "(sin(r) / r - 1) / z of z = r^2"),
     "COS": Table(removable(lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2), 0.0, QUARTER**2, 6, "(cos(r) - 1 + z / 2) / z^2 of z = r^2"),
-    "SINPI": Table(removable(lambda z: mp.sin(mp.pi * mp.sqrt(z)) / mp.sqrt(z)), 0.0, 0.25, 9, "sin(pi f) / f of z = f^2"),
+    "SINPI": Table(removable(sine_of_turns), 0.0, 0.25, 9, "(sin(pi f) / (pi f) - 1) / z of z = f^2"),
     "ASIN": Table(removable(lambda z: (mp.asin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z), 0.0, 0.25, 13, "(asin(s) / s - 1) / z of z = s^2"),
     "ATAN": Table(removable(lambda z: (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z), 0.0, 0.1716, 11, "(atan(t) / t - 1) / z of z = t^2"),
     "LGAMMA": Table(removable(lambda t: mp.loggamma(2 + t) / (t * (t + 1))), -1.0, 1.0, 28, "lgamma(2 + t) / (t (t + 1))"),
     "STIRLING": Table(removable(stirling), 0.0, 1 / 16, 9, "x (lgamma(x) - (x - 1/2) log(x) + x - log(2 pi) / 2) of z = 1 / x^2"),
-    "DIGAMMA": Table(removable(lambda t: mp.digamma(1.5 + t) / (1.5 + t - root_of_digamma())), -0.5, 0.5, 21, "digamma(3/2 + t) / (3/2 + t - root)"),
+    "DIGAMMA": Table(removable(digamma_over), -0.5, 0.5, 21, "digamma(3/2 + t) / (3/2 + t - root)"),
     "DIGAMMA_TAIL": Table(removable(digamma_tail), 0.0, 1 / 16, 11, "x^2 (log(x) - 1 / (2 x) - digamma(x)) of z = 1 / x^2"),
     "TRIGAMMA_TAIL": Table(removable(trigamma_tail), 0.0, 1 / 16, 11, "x^3 (trigamma(x) - 1 / x - 1 / (2 x^2)) of z = 1 / x^2"),
-    "ERF": Table(removable(lambda z: (mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 2 / mp.sqrt(mp.pi)) / z), 0.0, 1.0, 11, "(erf(x) / x - 2 / sqrt(pi)) / z of z = x^2"),
+    "ERF": Table(removable(erf_over), 0.0, 1.0, 11, "(erf(x) / x - 2 / sqrt(pi)) / z of z = x^2"),
     "ERFCX": Table(removable(erfcx), -0.7, 1.0, 22, "(1 + 2 x) e^(x^2) erfc(x) of t = (x - 4) / (x + 4)"),
     "ERFINV": Table(removable(lambda t: erfinv_over(t + 3.125)), -3.126, 3.126, 23, "erfinv(x) / x of t = w - 3.125, w = -log(1 - x^2)"),
     "ERFINV_TAIL": Table(removable(lambda t: erfinv_over((t + 4.3) ** 2)), -1.8, 1.8, 27, "erfinv(x) / x of t = sqrt(w) - 4.3"),
-    "I0": Table(removable(lambda z: (mp.besseli(0, 2 * mp.sqrt(z)) - 1) / z), 0.0, 9.0, 12, "(I0(x) - 1) / z of z = x^2 / 4"),
-    "I1": Table(removable(lambda z: (mp.besseli(1, 2 * mp.sqrt(z)) / mp.sqrt(z) / 2 - 0.5) / z), 0.0, 9.0, 12, "(I1(x) / x - 1/2) / z of z = x^2 / 4"),
+    "I0": Table(removable(lambda z: bessel_near(0, z)), 0.0, 9.0, 12, "(I0(x) - 1) / z of z = x^2 / 4"),
+    "I1": Table(removable(lambda z: bessel_near(1, z)), 0.0, 9.0, 12, "(I1(x) / x - 1/2) / z of z = x^2 / 4"),
     "I0_TAIL": Table(removable(lambda s: bessel_tail(0, s)), -1.0, 1.0, 28, "sqrt(x) e^-x I0(x) of s = 12 / x - 1"),
     "I1_TAIL": Table(removable(lambda s: bessel_tail(1, s)), -1.0, 1.0, 28, "sqrt(x) e^-x I1(x) of s = 12 / x - 1"),
 }
@@ -137,16 +158,17 @@ def module() -> Iterator[str]:
     """Lines of math_tables.py."""
     yield '"""Coefficients of the polynomials of math.py, the constant first. Made by tests/tools/coefficients.py: not edited by hand."""'
     yield ""
+    yield "# fmt: off"
     for name, table in TABLES.items():
         found = coefficients(table)
         yield f"# {table.what}, {table.start:.6g} to {table.stop:.6g}: {error(table, found):.1e}"
         yield f"{name} = ("
-        yield from (f"    {c!r}," for c in found)
+        yield from textwrap.wrap(", ".join(map(repr, found)), 130, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
         yield ")"
 
 
 def main() -> None:
-    mp.dps = 60
+    mp.dps = DIGITS
     text = "\n".join(module()) + "\n"
     if "--write" in sys.argv:
         MODULE.write_text(text)
