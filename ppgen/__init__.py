@@ -22,12 +22,16 @@ _EXPORTS = {
     "PpgenWarning": "errors",
     "Program": "program",
     "Score": "tasks",
+    "Structure": "graph",
     "compare": "comparison",
+    "diagram": "drawing",
+    "formula": "factorisation",
     "infer": "tasks",
     "learn": "tasks",
     "predict": "tasks",
     "sample": "tasks",
     "score": "tasks",
+    "structure": "graph",
 }
 _MODULES = ("datasets", "errors", "inference", "models")
 
@@ -36,8 +40,11 @@ __all__ = [*_EXPORTS, *_MODULES, "__version__"]
 if TYPE_CHECKING:
     from . import datasets, errors, inference, models
     from .comparison import Comparison, compare
+    from .drawing import diagram
     from .errors import PpgenError, PpgenWarning
+    from .factorisation import formula
     from .family import Family
+    from .graph import Structure, structure
     from .posterior import Posterior
     from .program import Program
     from .targets import LogDensity

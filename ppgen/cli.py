@@ -1,4 +1,4 @@
-"""The command line: `ppgen compare`, `ppgen fit`, `ppgen list`, `ppgen warmup`.
+"""The command line: `ppgen compare`, `fit`, `diagram`, `structure`, `list`, `warmup`.
 
 A PpgenError is one line on stderr and exit code 2; Ctrl-C is exit code 130. Only click is imported before a command runs, so
 that `--help` answers at once.
@@ -156,6 +156,52 @@ def _show(comparison: "Comparison", what: str, where: str | Path) -> None:
     console.print(f"\n{what}: {where}", markup=False, highlight=False, soft_wrap=True)
 
 
+def _program_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="An argument of TARGET; repeatable.")(command)
+    return click.option("--data", metavar="DATA", help="A data set's name or a file; none for a TARGET that takes none.")(command)
+
+
+@main.command()
+@click.argument("target")
+@click.option("--out", type=click.Path(dir_okay=False), help="File to write; its suffix says how.  [default: TARGET's name]")
+@click.option("--format", "kind", type=click.Choice(["svg", "png", "pdf", "dot", "mmd", "json"]), default="svg", show_default=True)
+@click.option("--detail", type=click.Choice(["minimal", "default", "full"]), default="default", show_default=True)
+@click.option("--guide", is_flag=True, help="Draw a family's guide over it, dashed.")
+@_program_options
+def diagram(target: str, out: str | None, kind: str, detail: Any, guide: bool, data: str | None, params: tuple[str, ...]) -> None:
+    """Draw the plate diagram of TARGET."""
+    from .drawing import diagram as drawn
+
+    program, arguments, keywords = _called(target, data, params)
+    if guide and not hasattr(program, "guide"):
+        raise ProgramError(f"{target} has no guide; --guide is for families")
+    picture = drawn(program, *arguments, detail=detail, guide=program.guide if guide else None, **keywords)  # type: ignore[attr-defined]
+    name = target.rpartition(":")[2]
+    _console().print(f"Diagram: {picture.save(out or f'{name}.{kind}')}", markup=False, highlight=False, soft_wrap=True)
+
+
+@main.command()
+@click.argument("target")
+@click.option("--json", "as_json", is_flag=True, help="Nodes, edges and plates with all that is known of them.")
+@_program_options
+def structure(target: str, as_json: bool, data: str | None, params: tuple[str, ...]) -> None:
+    """Print TARGET's factorisation and generative story, or its graph."""
+    from .drawing import diagram as drawn
+    from .factorisation import formula
+    from .graph import structure as read
+
+    program, arguments, keywords = _called(target, data, params)
+    graph = read(program, *arguments, **keywords)
+    click.echo(drawn(graph, detail="full").json if as_json else str(formula(graph)))
+
+
+def _called(target: str, data: str | None, params: tuple[str, ...]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """The program with its arguments."""
+    dataset = None if data is None else _load(data)
+    program, keywords = _program(target, _assignments(params, "--param"), dataset)
+    return program, () if dataset is None else (dataset.x,), keywords
+
+
 @main.command("list")
 def list_() -> None:
     """Show the families, engines and data sets that there are."""
@@ -195,7 +241,7 @@ def warmup() -> None:
 
 def _run_small(kind: "type[Engine]") -> None:
     """An engine on next to nothing, for what it leaves behind in the caches."""
-    few = {"num_warmup": 20, "num_samples": 5, "num_chains": 1, "num_steps": 2, "progress": False}
+    few: dict[str, Any] = {"num_warmup": 20, "num_samples": 5, "num_chains": 1, "num_steps": 2, "progress": False}
     known = {f.name for f in dataclasses.fields(kind)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PpgenWarning)
@@ -295,7 +341,7 @@ def _assignments(texts: tuple[str, ...], option: str) -> dict[str, Any]:
 # Targets
 
 
-def _program(target: str, params: dict[str, Any], dataset: "Dataset") -> tuple[Callable[..., Any], dict[str, Any]]:
+def _program(target: str, params: dict[str, Any], dataset: "Dataset | None") -> tuple[Callable[..., Any], dict[str, Any]]:
     """The callable that engines run and its keywords: a class is made with the params, a function is called with them."""
     path, _, name = target.rpartition(":")
     if target.endswith(".py"):
@@ -304,12 +350,15 @@ def _program(target: str, params: dict[str, Any], dataset: "Dataset") -> tuple[C
     if not callable(thing):
         raise ProgramError(f"{target} is not callable, but {type(thing).__name__}; name a function or a Family")
     parameters = list(inspect.signature(thing).parameters.values())
+    if not inspect.isclass(thing) and dataset is None:
+        _check_keywords(target, parameters, params)
+        return thing, params
     if not inspect.isclass(thing):
         if not parameters or parameters[0].kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
             raise ProgramError(f"{target} takes no argument for the data, a tensor of rows; write def {name}(x, ...)")
         _check_keywords(target, parameters[1:], params)
         return thing, params
-    if any(p.name == "like" for p in parameters):
+    if dataset is not None and any(p.name == "like" for p in parameters):
         params = {"like": dataset.x, **params}
     _check_keywords(target, parameters, params)
     family: Any = thing(**params)
