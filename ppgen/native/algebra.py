@@ -57,23 +57,37 @@ def matmul(w: Writer, a: View, b: View, out: View) -> None:
     if len(b.shape) == 1:
         b, out = _with_dimension(b, 1), _with_dimension(out, len(out.shape))
     order = _order(a, b, out)
-    inner_product = order[-1] == "k"
-    if not inner_product:
+    if order[-1] != "k":
         fill(w, out, 0.0)
     *batch, m, n = out.shape
     extents = {"i": m, "j": n, "k": a.shape[-1]}
     with w.loops(batch) as at, w.loops([extents[v] for v in order[:-1]]) as outer:
-        where: dict[str, Coordinate] = dict(zip(order, outer, strict=False))
-        total = w.variable(0.0) if inner_product else ""
-        with w.loop(extents[order[-1]]) as where[order[-1]]:
-            i, j, k = (where[v] for v in "ijk")
-            product = w.real("mul", w.load(a, *at, i, k), w.load(b, *at, k, j))
-            if inner_product:
-                w.update(total, product, "add")
-            else:
-                w.store(out, (*at, i, j), product, "add")
-        if inner_product:
-            w.store(out, (*at, where["i"], where["j"]), total)
+        where = dict(zip(order, outer, strict=False))
+        if order[-1] == "k":
+            _inner_product(w, a, b, out, at, where["i"], where["j"])
+        else:
+            _inner_update(w, a, b, out, at, order[-1], where)
+
+
+def _inner_product(w: Writer, a: View, b: View, out: View, at: At, i: Coordinate, j: Coordinate) -> None:
+    """out[i, j] = the sum over k of a[i, k] b[k, j]."""
+    total = w.variable(0.0)
+    with w.loop(a.shape[-1]) as k:
+        w.update(total, w.real("mul", w.load(a, *at, i, k), w.load(b, *at, k, j)), "add")
+    w.store(out, (*at, i, j), total)
+
+
+def _inner_update(w: Writer, a: View, b: View, out: View, at: At, inner: str, where: dict[str, Coordinate]) -> None:
+    """out[i, j] += a[i, k] b[k, j] for all i or all j; the factor that is the same for all is loaded once."""
+    k = where["k"]
+    if inner == "j":
+        factor = w.load(a, *at, where["i"], k)
+        with w.loop(out.shape[-1]) as j:
+            w.store(out, (*at, where["i"], j), w.real("mul", factor, w.load(b, *at, k, j)), "add")
+    else:
+        factor = w.load(b, *at, k, where["j"])
+        with w.loop(out.shape[-2]) as i:
+            w.store(out, (*at, i, where["j"]), w.real("mul", w.load(a, *at, i, k), factor), "add")
 
 
 def _with_dimension(view: View, dim: int) -> View:
