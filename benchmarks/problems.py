@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["PROBLEMS", "Problem"]
+__all__ = ["PROBLEMS", "Data", "Problem"]
 
 Data = dict[str, np.ndarray]
 
