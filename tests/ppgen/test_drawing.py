@@ -131,10 +131,10 @@ def test_names_are_escaped_everywhere() -> None:
     assert '<script>alert("a")</script>' in texts
 
 
-@pytest.mark.parametrize(
-    ("suffix", "begins"),
-    [("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("dot", b"digraph"), ("mmd", b"flowchart"), ("json", b"{")],
-)
+FORMATS = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph", "mmd": b"flowchart", "json": b"{"}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("name", ["Gaussian mixture", "matrix factorisation"])
 def test_every_format(suffix: str, name: str, tmp_path: Path) -> None:
     case = textbook.CASES[name]
