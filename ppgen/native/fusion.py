@@ -10,35 +10,39 @@ each runs over the rows of one strip, then over those of the next, so that the s
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import islice
 
-from .dependence import Effects, Range, Region, commute, effects, independent, may_follow
+from .dependence import Effects, Range, Ranges, Region, commute, effects, independent, may_follow, ranges
 from .ir import BUFFERS, Body, For, Index, Let, Program, Statement, Update
 from .rewriting import fresh, substituted, with_body
 from .writer import Names
 
-__all__ = ["merged", "strips"]
+__all__ = ["innermost", "may_merge", "merged", "one", "strips", "together"]
 
 SECOND_LEVEL = 1 << 20  # bytes: what is used twice and is larger than this has left the cache in between
 STRIP = 1 << 16  # bytes that the loops touch in one strip
+REACH = 200  # statements after a loop among which another one is looked for
 LEAST = 32  # rows in a strip, so that what a loop costs by itself does not matter
 
 
 @dataclass(frozen=True)
 class _Item:
-    """A statement and what it touches; inside: what one iteration of a loop touches."""
+    """A statement and what it touches; outer: ranges of loops' variables; inside: what one iteration of a loop touches."""
 
     statement: Statement
+    outer: Ranges
 
     @cached_property
     def effects(self) -> Effects:
-        return effects([self.statement])
+        return effects([self.statement], self.outer)
 
     @cached_property
     def inside(self) -> Effects:
-        return effects(self.loop.body)
+        return effects(self.loop.body, self.outer)
 
     @cached_property
     def loop(self) -> For:
@@ -59,43 +63,50 @@ class _Item:
 Joins = Callable[[_Item, _Item], bool]
 
 
-def _together(body: Body, joins: Joins) -> list[list[Statement]]:
+def together(body: Body, joins: Joins, outer: Ranges) -> list[list[Statement]]:
     """The body in parts: loops over one range that may stand side by side, and single statements.
 
     What stands between such loops goes before them where it depends on none of them, else after them.
     """
     parts: list[list[Statement]] = []
-    rest = [_Item(s) for s in body]
+    rest = deque(_Item(s, outer) for s in body)
     while rest:
         loops, before, after = _side_by_side(rest, joins)
         parts += [[t.statement] for t in before]
         parts.append([t.statement for t in loops])
-        rest = after
+        rest.extendleft(reversed(after))
     return parts
 
 
-def _side_by_side(items: Sequence[_Item], joins: Joins) -> tuple[list[_Item], list[_Item], list[_Item]]:
-    """The first statement with the loops that may join it, what goes before them, what comes after."""
-    first, *rest = items
-    last = max((i for i, t in enumerate(rest) if t.range is not None and t.range == first.range), default=-1)
+def _side_by_side(rest: "deque[_Item]", joins: Joins) -> tuple[list[_Item], list[_Item], list[_Item]]:
+    """The first statement with the loops that may join it, what goes before them, what comes after; taken from the rest."""
+    first = rest.popleft()
     loops, before, after = [first], list[_Item](), list[_Item]()
-    for t in rest[: last + 1]:
-        if not all(commute(t.effects, u.effects) for u in after):
+    if first.range is None:
+        return loops, before, after
+    last = max((i for i, t in enumerate(islice(rest, REACH), 1) if t.range == first.range), default=0)
+    between = [rest.popleft() for _ in range(last)]
+    for t in between:
+        if not all(_commute(t, u) for u in after):
             after.append(t)
         elif t.range == first.range and all(joins(u, t) for u in loops):
             loops.append(t)
-        elif all(commute(t.effects, u.effects) for u in loops):
+        elif all(_commute(t, u) for u in loops):
             before.append(t)
         else:
             after.append(t)
     if len(loops) == 1:
-        return loops, [], rest
-    return loops, before, [*after, *rest[last + 1 :]]
+        return loops, [], between
+    return loops, before, after
 
 
-def _may_follow(a: _Item, b: _Item) -> bool:
+def _commute(a: _Item, b: _Item) -> bool:
+    return commute(a.effects, b.effects, a.outer)
+
+
+def may_stand(a: _Item, b: _Item) -> bool:
     """Whether each iteration of b may come before the later iterations of a."""
-    return may_follow(a.inside, b.inside, (a.loop.variable, b.loop.variable), a.values, a.loop.reverse)
+    return may_follow(a.inside, b.inside, (a.loop.variable, b.loop.variable), a.values, a.loop.reverse, a.outer)
 
 
 # Two loops in one
@@ -107,41 +118,41 @@ def merged(program: Program) -> Program:
     Every place in memory sees the same reads and writes in the same order: results are equal to the last bit. A loop whose iterations
     depend on each other is not put into one whose iterations do not, which would keep that from using vectors.
     """
-    return with_body(program, _merged(program.body))
+    return with_body(program, _merged(program.body, ranges(program.body)))
 
 
-def _merged(body: Body) -> Body:
-    inner = [s._replace(body=_merged(s.body)) if isinstance(s, For) else s for s in body]
-    return [reduce(_one, part) for part in _together(inner, _may_merge)]
+def _merged(body: Body, outer: Ranges) -> Body:
+    inner = [s._replace(body=_merged(s.body, outer)) if isinstance(s, For) else s for s in body]
+    return [reduce(one, part) for part in together(inner, may_merge, outer)]
 
 
-def _may_merge(a: _Item, b: _Item) -> bool:
-    if not _may_follow(a, b):
+def may_merge(a: _Item, b: _Item) -> bool:
+    if not may_stand(a, b):
         return False
-    one, other = a.loop, b.loop
-    if _innermost(one) and _innermost(other):
+    first, second = a.loop, b.loop
+    if innermost(first) and innermost(second):
         return _independent(a) == _independent(b)
-    if len(one.body) == len(other.body) == 1:
-        inner, its = _Item(one.body[0]), _Item(substituted(other.body, {other.variable: one.variable})[0])
-        return inner.range is not None and inner.range == its.range and _may_merge(inner, its)
+    if len(first.body) == len(second.body) == 1:
+        inner, its = _Item(first.body[0], a.outer), _Item(substituted(second.body, {second.variable: first.variable})[0], a.outer)
+        return inner.range is not None and inner.range == its.range and may_merge(inner, its)
     return False
 
 
-def _innermost(loop: For) -> bool:
+def innermost(loop: For) -> bool:
     return not any(isinstance(s, For) for s in loop.body)
 
 
 def _independent(item: _Item) -> bool:
     """Whether iterations may come in any order, but for sums and maxima."""
     recursive = any(isinstance(s, Update) and s.how == "set" for s in item.loop.body)
-    return not recursive and independent(item.inside, item.loop.variable, item.values)
+    return not recursive and independent(item.inside, item.loop.variable, item.values, item.outer)
 
 
-def _one(a: Statement, b: Statement) -> Statement:
+def one(a: Statement, b: Statement) -> Statement:
     if not (isinstance(a, For) and isinstance(b, For)):
         raise TypeError("only loops are merged")
     body = [*a.body, *substituted(b.body, {b.variable: a.variable})]
-    return a._replace(body=body if _innermost(a) else [reduce(_one, body)])
+    return a._replace(body=body if innermost(a) else [reduce(one, body)])
 
 
 # Strips
@@ -153,16 +164,17 @@ def strips(program: Program, cache: int = SECOND_LEVEL, strip: int = STRIP, leas
     Done where more than `cache` bytes would be read again; a strip touches about `strip` bytes and has at least `least` rows. Every
     place in memory and every local sees the same reads and writes in the same order: results are equal to the last bit.
     """
-    names, width = fresh(program), 4 if program.single else 8
-    parts = [(part, _rows(part, cache, strip, least, width)) for part in _together(program.body, _may_follow)]
+    names, outer, width = fresh(program), ranges(program.body), 4 if program.single else 8
+    parts = [
+        (part, _rows([_Item(s, outer) for s in part], cache, strip, least, width)) for part in together(program.body, may_stand, outer)
+    ]
     if all(rows is None for _, rows in parts):
         return program
     return with_body(program, [s for part, rows in parts for s in (part if rows is None else _stripped(part, rows, names))])
 
 
-def _rows(part: Sequence[Statement], cache: int, strip: int, least: int, width: int) -> int | None:
+def _rows(items: Sequence[_Item], cache: int, strip: int, least: int, width: int) -> int | None:
     """Rows in a strip, or None where strips do not pay. width: bytes of a real."""
-    items = [_Item(s) for s in part]
     if len(items) < 2 or items[0].loop.reverse:
         return None
     seen: set[_Stream] = set()
