@@ -1,15 +1,15 @@
 """lgamma and its first two derivatives, on the whole line.
 
-From 4 on by Stirling's series, below by a polynomial around 2 (lgamma) or 3/2 (digamma) and the recurrence, without subtracting
-what cancels: both keep their relative error at their zeros on the positive axis. Left of 0 by reflection, where lgamma and digamma
-have zeros of their own between the poles and only their absolute error is small.
+From 4 on by Stirling's series, below by a polynomial on [1, 3] and one step of the recurrence, in which little cancels: both keep
+their relative error at their zeros on the positive axis. Left of 0 by reflection, where lgamma and digamma have zeros of their own
+between the poles and only their absolute error is small.
 """
 
 import math
 
 from .math_exponential import log
 from .math_tables import DIGAMMA, DIGAMMA_TAIL, LGAMMA, SINPI, STIRLING, TRIGAMMA_TAIL
-from .math_values import Value, absolute, equal, floor, horner, muladd, nearest, where
+from .math_values import Value, absolute, equal, horner, muladd, nearest, where
 
 __all__ = ["digamma", "lgamma", "trigamma"]
 
@@ -29,12 +29,16 @@ def _fraction(x: Value) -> Value:
     return where(absolute(x) < 2.0**51, x - whole, 0.0)
 
 
+def _from_two(x: Value) -> Value:
+    """y - 2, -1 <= y - 2 <= 1, for 0 <= x < 4: y is x + 1 below 1, x - 1 above 3."""
+    return where(x < 3.0, x - where(x < 1.0, 1.0, 2.0), x - 3.0)
+
+
 def lgamma(x: Value) -> Value:
     """log |gamma(x)|; inf at 0, -1, -2, ..."""
     size = absolute(x)
     below, middle = size < 1.0, size < SERIES
-    # lgamma(y) = (y - 1) (y - 2) Q(y) on [1, 3]; y = x + 1 below 1, x - 1 above 3
-    t = where(size < 3.0, size - where(below, 1.0, 2.0), size - floor(size))
+    t = _from_two(size)
     near = t * (t + 1.0) * horner(t, LGAMMA)
     # One logarithm for all. Left of 0 the one of a small |x| is left out, because that of the sine has it with the other sign.
     left = x < 0.0
@@ -54,15 +58,13 @@ def digamma(x: Value) -> Value:
     left = x < 0.0
     size = where(left, 1.0 - x, x)
     below, middle = size < 1.0, size < SERIES
-    # digamma(y) = (y - root) Q(y) on [1, 2); y = x + 1 below 1, x - 1 and x - 2 above 2
-    t = where(below, size - 0.5, size - floor(size) - 0.5)
-    near = ((t - (ROOT[0] - 1.5)) - ROOT[1]) * horner(t, DIGAMMA)
-    above = where(size >= 3.0, 2.0 * size - 3.0, where(below, -1.0, where(size >= 2.0, 1.0, 0.0)))
-    under = where(size >= 3.0, (size - 1.0) * (size - 2.0), where(below, size, where(size >= 2.0, size - 1.0, 1.0)))
-    inverse = where(middle, above, 1.0) / where(middle, under, size)
+    t = _from_two(size)
+    near = ((t + (2.0 - ROOT[0])) - ROOT[1]) * horner(t, DIGAMMA)
+    inverse = 1.0 / where(below | ~middle, size, size - 1.0)
+    step = where(below, -inverse, where(size >= 3.0, inverse, 0.0))
     z = inverse * inverse
     series = log(size) - muladd(z, horner(z, DIGAMMA_TAIL), 0.5 * inverse)
-    right = where(middle, near + inverse, series)
+    right = where(middle, near + step, series)
     f = _fraction(x)
     cotangent = math.pi * _sine(0.5 - absolute(f)) / _sine(f)
     reflected = where(equal(f, 0.0), math.nan, right - cotangent)

@@ -50,7 +50,7 @@ def atanh_series(z: mpf) -> mpf:
 
 
 def digamma_over(t: mpf) -> mpf:
-    return mp.digamma(1.5 + t) / (1.5 + t - root_of_digamma())
+    return mp.digamma(2 + t) / (2 + t - root_of_digamma())
 
 
 def sine_of_turns(z: mpf) -> mpf:
@@ -116,7 +116,7 @@ TABLES = {
     "ATAN": Table(removable(lambda z: (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z), 0.0, 0.1716, 11, "(atan(t) / t - 1) / z of z = t^2"),
     "LGAMMA": Table(removable(lambda t: mp.loggamma(2 + t) / (t * (t + 1))), -1.0, 1.0, 28, "lgamma(2 + t) / (t (t + 1))"),
     "STIRLING": Table(removable(stirling), 0.0, 1 / 16, 9, "x (lgamma(x) - (x - 1/2) log(x) + x - log(2 pi) / 2) of z = 1 / x^2"),
-    "DIGAMMA": Table(removable(digamma_over), -0.5, 0.5, 21, "digamma(3/2 + t) / (3/2 + t - root)"),
+    "DIGAMMA": Table(removable(digamma_over), -1.0, 1.0, 28, "digamma(2 + t) / (2 + t - root)"),
     "DIGAMMA_TAIL": Table(removable(digamma_tail), 0.0, 1 / 16, 11, "x^2 (log(x) - 1 / (2 x) - digamma(x)) of z = 1 / x^2"),
     "TRIGAMMA_TAIL": Table(removable(trigamma_tail), 0.0, 1 / 16, 11, "x^3 (trigamma(x) - 1 / x - 1 / (2 x^2)) of z = 1 / x^2"),
     "ERF": Table(removable(erf_over), 0.0, 1.0, 11, "(erf(x) / x - 2 / sqrt(pi)) / z of z = x^2"),
