@@ -43,8 +43,9 @@ class Contestant:
 
 
 CONTESTANTS = (
-    Contestant("ppgen", {"auto": "ppgen"}),
-    Contestant("ppgen", {"auto": "ppgen, first use"}, warm=False),
+    Contestant("ppgen", {"default": "ppgen"}),
+    Contestant("ppgen", {"low-rank": "ppgen, low rank"}),
+    Contestant("ppgen", {"default": "ppgen, first use"}, warm=False),
     Contestant("pymc", {"nutpie": "nutpie", "nutpie-low-rank": "nutpie, low rank"}),
     Contestant("numpyro", {"vectorized": "NumPyro, vectorised"}),
     Contestant("numpyro", {"sequential": "NumPyro, sequential"}),
@@ -77,7 +78,7 @@ class Benchmark:
 
     @property
     def contestants(self) -> list[Contestant]:
-        return [c for c in CONTESTANTS if self.options.peer is None or c.peer in self.options.peer]
+        return [c for c in CONTESTANTS if c.key.startswith(tuple(self.options.only or [""]))]
 
     def run(self) -> None:
         for name in self.options.model or PROBLEMS:
@@ -190,7 +191,8 @@ def main() -> None:
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     parser.add_argument("--cache", type=Path, default=home / "ppgen-benchmarks", help="for environments and runs [%(default)s]")
     parser.add_argument("--model", action="append", choices=PROBLEMS, help="only these; repeatable")
-    parser.add_argument("--peer", action="append", choices=sorted({c.peer for c in CONTESTANTS}), help="only these; repeatable")
+    keys = ", ".join(c.key for c in CONTESTANTS)
+    parser.add_argument("--only", action="append", metavar="NAME", help=f"contestants whose names begin so, of {keys}; repeatable")
     parser.add_argument("--draws", type=int, default=DRAWS, help="draws kept, and of warm-up, per chain [%(default)s]")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=600.0, help="seconds that any process gets [%(default)s]")

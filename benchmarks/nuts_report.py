@@ -10,7 +10,7 @@ __all__ = ["markdown", "ratios"]
 
 Results = Mapping[str, Mapping[str, Mapping[str, Any]]]  # problem -> row -> figures
 
-OURS, FIRST, LOW_RANK, PYRO = "ppgen", "ppgen, first use", "nutpie, low rank", "Pyro"
+OURS, LOW_RANK, PYRO = "ppgen", "nutpie, low rank", "Pyro"
 MEASURES = {"sampling alone": "ess_per_second", "everything": "ess_per_second_everything"}
 GOALS = (
     # what, measure, of the ratios to whom, how they become one, at least
@@ -30,7 +30,7 @@ def ratios(results: Results) -> dict[str, Any]:
     for measure, key in MEASURES.items():
         table: dict[str, dict[str, float]] = {}
         for problem, rows in results.items():
-            speeds = {row: f[key] for row, f in rows.items() if key in f and row not in (OURS, FIRST)}
+            speeds = {row: f[key] for row, f in rows.items() if key in f and not row.startswith(OURS)}
             if OURS not in rows or key not in rows[OURS] or not speeds:
                 continue
             defaults = {r: s for r, s in speeds.items() if r != LOW_RANK}

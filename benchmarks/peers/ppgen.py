@@ -1,4 +1,4 @@
-"""ppgen's NUTS with its defaults, in the environment that runs the benchmark. A method is a lowering."""
+"""ppgen's NUTS, in the environment that runs the benchmark. A method is a setting that is not the default."""
 
 import pyro
 import torch
@@ -9,6 +9,8 @@ from ppgen.inference import NUTS
 from .protocol import Clock, Data, Draws, Figures, Job, main
 from .pyro_models import MODELS
 
+METHODS: dict[str, dict[str, str]] = {"default": {}, "low-rank": {"metric": "low_rank"}, "recorded": {"lowering": "recorded"}}
+
 
 def tensors(data: Data) -> dict[str, torch.Tensor]:
     return {k: torch.from_numpy(v) for k, v in data.items()}
@@ -16,7 +18,7 @@ def tensors(data: Data) -> dict[str, torch.Tensor]:
 
 def sample(job: Job, method: str) -> tuple[Draws, Figures]:
     engine = NUTS(
-        num_warmup=job.warmup, num_samples=job.draws, num_chains=job.chains, seed=job.seed, progress=False, lowering=method
+        num_warmup=job.warmup, num_samples=job.draws, num_chains=job.chains, seed=job.seed, progress=False, **METHODS[method]
     )  # fmt: skip
     clock = Clock()
     posterior = engine.run(MODELS[job.model], **tensors(job.data))
@@ -37,4 +39,4 @@ def density(model: str, data: Data, point: dict) -> float:
 
 if __name__ == "__main__":
     torch.set_default_dtype(torch.float64)
-    main(sample, density, ("auto", "native", "recorded"), {"ppgen": ppgen.__version__, "torch": torch.__version__})
+    main(sample, density, tuple(METHODS), {"ppgen": ppgen.__version__, "torch": torch.__version__})
