@@ -77,7 +77,7 @@ class Kernel:
             self.code = Code(objects, (self.program.name,))
         self.address = self.code.addresses[self.program.name]
         self.call = Function(self.address)
-        self.handed = [n.name or str(n.target) for n in graph.handed]
+        self.handed, self.fast = [n.name or str(n.target) for n in graph.handed], [n.name or "input" for n in graph.fast]
         self.types = {b: torch.int64 if kind == "i" else dtype for b, kind in ir.BUFFERS.items()}
         self.inputs = {b: [(i, g) for i, g in enumerate(self.translation.inputs) if g.view.buffer == b] for b in ("x", "n")}
         self.outputs = self.translation.outputs
@@ -186,7 +186,7 @@ class BoundKernel:
         given = self.kernel.inputs[buffer]
         for i, g in given:
             if tuple(fast[i].shape) != g.view.shape:
-                raise DataError(f"input {i} must be {g.view.shape}, got {tuple(fast[i].shape)}")
+                raise DataError(f"{self.kernel.fast[i]} must be {g.view.shape}, got {tuple(fast[i].shape)}")
         if len(given) == 1:
             return fast[given[0][0]].detach().to("cpu", self.kernel.types[buffer]).contiguous()
         out = self.kernel.empty(buffer)
@@ -199,7 +199,7 @@ def check_index(index: Tensor, length: int, name: str) -> None:
     wrong = (index < -length) | (index >= length)
     if wrong.any():
         where = wrong.nonzero()[0].tolist()
-        raise DataError(f"{name} indexes {length} elements: {int(index[tuple(where)])} at {where} is out of range")
+        raise DataError(f"{name}{where} is {int(index[tuple(where)])}, but it indexes {length} elements")
 
 
 @cache
