@@ -5,7 +5,7 @@ names the draw: draws depend neither on threads, nor on other chains, nor on whe
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..keys import Key
-from ..native.calling import Code
 from ..targets import LogDensity
 from ._metric import Metric
-from ._trajectory import AVERAGE, DRAWS, ERROR, FLOAT, HEAD, HERE, LP, MADE, POSITION, SLOPE, STEP, TARGET, VALUE, Job
+from ._trajectory import AVERAGE, DRAWS, ERROR, FLOAT, HEAD, HERE, JOB, LP, MADE, POSITION, SLOPE, STEP, TARGET, VALUE
 
 __all__ = ["Averaging", "Drawn", "Sampler", "State", "Workshop", "evaluate"]
 
@@ -47,7 +46,7 @@ class Sampler(NamedTuple):
     """An algorithm, compiled.
 
     chain      (job, *settings) -> generator of one chain's block
-    run        (job, code, single, *settings): the same on machine code
+    run        (job, *settings): the same on machine code
     stats      what it notes of each draw
     rows       of memory that a chain needs
     """
@@ -97,88 +96,86 @@ class Workshop:
         _fill(memory, state, step_size, averaging)
         positions, stats = np.empty((chains, count, dim)), np.empty((chains, count, len(self.sampler.stats)))
         gradients = np.empty((chains, count if aim else 0, dim))
-        metric = Metric(*(field.contiguous() for field in metric))
-        jobs = [
-            Job(
-                memory[i].ctypes.data, dim, *(field[i].data_ptr() for field in metric), metric.values.shape[1], metric.triangle.shape[1],
-                np.uint64(key.seed), key.chains[i], key.draw, count, aim,
-                positions[i].ctypes.data, gradients[i].ctypes.data if aim else 0, stats[i].ctypes.data, stats.shape[2],
-                self.flag.ctypes.data,
-            )
-            for i in range(chains)
-        ]  # fmt: skip
-        made = self._made(jobs, memory, (metric, positions, gradients, stats))
+        owners = {"memory": memory, "draws": positions, "gradients": gradients, "stats": stats}
+        owners |= {name: field.contiguous().numpy() for name, field in metric._asdict().items()}
+        jobs = np.zeros(chains, JOB)
+        for name, array in owners.items():
+            jobs[name] = array.ctypes.data + np.arange(chains) * array[0].nbytes
+        jobs["dim"], jobs["columns"], jobs["count"], jobs["aim"] = dim, stats.shape[2], count, aim
+        jobs["rank"], jobs["triangular"] = metric.values.shape[1], metric.triangle.shape[1]
+        jobs["seed"], jobs["chain"], jobs["first"] = key.seed, key.chains, key.draw
+        jobs["stop"] = self.flag.ctypes.data
+        made = self._made(jobs, memory, owners)
         named = {name: _typed(name, stats[:, :made, j]) for j, name in enumerate(self.sampler.stats)}
         tensors = (torch.from_numpy(x[:, :made]) for x in (positions, gradients))
         return Drawn(*_read(memory, dim), *tensors, named)
 
-    def _made(self, jobs: Sequence[Job], memory: NDArray[np.float64], owners: tuple[Any, ...]) -> int:
+    def _made(self, jobs: NDArray[np.void], memory: NDArray[np.float64], owners: Any) -> int:
         """How many draws every chain made: where they were told to stop, those behind catch up with the first."""
         run = self._batched if self.density.native is None else self._native
-        run(dict(enumerate(jobs)), memory, owners)
-        done = memory[:, MADE].astype(int)
+        everyone = list(range(len(jobs)))
+        run(jobs, everyone, memory, owners)
+        done = memory[:, MADE].astype(np.int64)
         most = int(done.max())
-        behind = {i: _after(job, int(done[i]), most, self.own) for i, job in enumerate(jobs) if done[i] < most}
-        if behind:
-            run(behind, memory, owners)
+        if (done < most).any():
+            jobs["first"] += done
+            jobs["count"] = most - done
+            for name in ("draws", "gradients"):
+                jobs[name] += FLOAT * done * jobs["dim"]
+            jobs["stats"] += FLOAT * done * jobs["columns"]
+            jobs["stop"] = self.own.ctypes.data
+            run(jobs, [i for i in everyone if done[i] < most], memory, owners)
         return most
 
-    def _native(self, jobs: Mapping[int, Job], memory: NDArray[np.float64], owners: tuple[Any, ...]) -> None:
+    def _native(self, jobs: NDArray[np.void], chains: Sequence[int], memory: NDArray[np.float64], owners: Any) -> None:
         """On machine code, in threads. The main thread only waits, so that it hears Ctrl-C."""
-        while len(self.benches) < len(memory):
+        while len(self.benches) < len(jobs):
             self.benches.append(_Bench(self.density))
+        for job, bench in zip(jobs, self.benches, strict=False):
+            bench.furnish(job)
 
-        def work(i: int, job: Job, *alive: Any) -> None:  # while a thread runs, what it writes to is alive
-            self.sampler.run(job, self.benches[i].code, self.benches[i].single, *self.sampler.settings)
+        def work(i: int, *alive: Any) -> None:  # while a thread runs, what it writes to is alive
+            self.sampler.run(jobs[i], *self.sampler.settings)
 
         try:
-            for future in [self.pool.submit(work, i, job, memory, *owners) for i, job in jobs.items()]:
+            for future in [self.pool.submit(work, i, owners) for i in chains]:
                 future.result()
         except BaseException:
             self.flag[0] = self.own[0] = 1
             raise
 
-    def _batched(self, jobs: Mapping[int, Job], memory: NDArray[np.float64], owners: tuple[Any, ...]) -> None:
+    def _batched(self, jobs: NDArray[np.void], chains: Sequence[int], memory: NDArray[np.float64], owners: Any) -> None:
         """By one call for all chains a round, as each goes from gradient to gradient; those that are done are carried along,
         since a density is compiled for a number of chains. Eagerly, where it is not, they are left out."""
-        dim = jobs[next(iter(jobs))].dim
-        numbers = torch.from_numpy(memory)
+        dim, numbers = self.density.dim, torch.from_numpy(memory)
         positions = _row(numbers, POSITION, dim)
-        chains = {i: self.sampler.chain(job, *self.sampler.settings) for i, job in jobs.items()}
-        chains = {i: chain for i, chain in chains.items() if next(chain, DONE) is not DONE}
-        while chains:
-            rows = list(chains) if self.density.lowering.name == "eager" else list(range(len(memory)))
+        going = {i: self.sampler.chain(jobs[i], *self.sampler.settings) for i in chains}
+        going = {i: chain for i, chain in going.items() if next(chain, DONE) is not DONE}
+        while going:
+            rows = list(going) if self.density.lowering.name == "eager" else list(range(len(memory)))
             value, gradient = evaluate(self.density, positions[rows])
             numbers[rows, VALUE : HEAD + dim] = torch.cat([value[:, None], gradient], 1)
-            chains = {i: chain for i, chain in chains.items() if next(chain, DONE) is not DONE}
+            going = {i: chain for i, chain in going.items() if next(chain, DONE) is not DONE}
 
 
 class _Bench:
     """Machine code with memory of its own to work in, for one chain."""
 
     def __init__(self, density: LogDensity):
-        kernel = density.native
-        self.memory = kernel.workspace()
-        self.numbers = np.zeros(2 * density.dim + 1 if density.dtype == torch.float32 else 0, np.float32)
-        self.code = Code(kernel.address, *kernel.pointers, *(x.ctypes.data for x in self.memory))
-        self.single = self.numbers.ctypes.data if len(self.numbers) else 0
+        self.kernel = density.native
+        self.w, self.m = self.kernel.workspace()
+        self.single = np.zeros(2 * density.dim + 1 if density.dtype == torch.float32 else 0, np.float32)
+
+    def furnish(self, job: np.void) -> None:
+        job["code"] = self.kernel.address
+        job["n"], job["c"], job["k"] = self.kernel.pointers
+        job["w"], job["m"] = self.w.ctypes.data, self.m.ctypes.data
+        job["single"] = self.single.ctypes.data if len(self.single) else 0
 
 
 def processors() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _after(job: Job, done: int, most: int, flag: NDArray[np.int64]) -> Job:
-    """The rest of a block after `done` draws, up to `most`."""
-    return job._replace(
-        first=job.first + done,
-        count=most - done,
-        draws=job.draws + FLOAT * done * job.dim,
-        gradients=job.gradients and job.gradients + FLOAT * done * job.dim,
-        stats=job.stats + FLOAT * done * job.columns,
-        stop=flag.ctypes.data,
-    )
 
 
 def _fill(memory: NDArray[np.float64], state: State, step_size: Tensor, averaging: Averaging) -> None:

@@ -14,8 +14,8 @@ numbers, the last of which is the log density, then rows of dim numbers, the fir
 
 import math
 import sys
-from typing import NamedTuple
 
+import numpy as np
 from numba import int64, njit
 
 from .. import keys
@@ -30,13 +30,13 @@ __all__ = [
     "DIVERGENCE",
     "FORCE",
     "GRADIENT",
+    "JOB",
     "MOMENTUM",
     "POSITION",
     "ROWS",
     "STATS",
     "STEP",
     "VALUE",
-    "Job",
     "arrive",
     "chain_code",
     "copy",
@@ -64,27 +64,25 @@ part = njit(**HOW)  # of a chain's code
 chain_code = compiled(keys, calling, _metric, sys.modules[__name__])  # the whole, kept on disk
 
 
-class Job(NamedTuple):
-    """A block of draws of one chain. Addresses are of what others keep alive."""
-
-    memory: int
-    dim: int
-    scale: int  # the metric, as _metric.Metric
-    vectors: int
-    values: int
-    triangle: int
-    rank: int
-    triangular: int
-    seed: int
-    chain: int
-    first: int  # index of the first draw
-    count: int
-    aim: float  # acceptance rate that the step size is adapted to, or 0
-    draws: int  # (count, dim)
-    gradients: int  # (count, dim); not there where aim is 0
-    stats: int  # (count, columns)
-    columns: int
-    stop: int  # a flag
+# A block of draws of one chain. Compiled code has it by reference; addresses are of what others keep alive.
+JOB = np.dtype(
+    [
+        ("memory", "i8"),  # an address
+        ("dim", "i8"),
+        ("scale", "i8"), ("vectors", "i8"), ("values", "i8"), ("triangle", "i8"),  # addresses: the metric, as _metric.Metric
+        ("rank", "i8"), ("triangular", "i8"),  # how many vectors it has, and rows of the triangle
+        ("seed", "u8"), ("chain", "i8"), ("first", "i8"),  # the key; index of the first draw
+        ("count", "i8"),
+        ("aim", "f8"),  # acceptance rate that the step size is adapted to, or 0
+        ("draws", "i8"),  # address: (count, dim)
+        ("gradients", "i8"),  # address: (count, dim), not there where aim is 0
+        ("stats", "i8"), ("columns", "i8"),  # address: (count, columns)
+        ("stop", "i8"),  # address of a flag
+        ("code", "i8"), ("n", "i8"), ("c", "i8"), ("k", "i8"), ("w", "i8"), ("m", "i8"),  # addresses: machine code, what it is given
+        ("single", "i8"),  # address: dim + 1 + dim float32 to copy to and from, where the code is of single precision; else 0
+    ],
+    align=True,
+)  # fmt: skip
 
 
 # Numba compiles a function once for each literal among its arguments, so those that take some are inlined.
@@ -271,16 +269,15 @@ def adapt(job, acceptance_rate):  # type: ignore[no-untyped-def]
 
 
 @part
-def evaluate(job, code, single):  # type: ignore[no-untyped-def]
-    """Machine code's density and gradient where the chain's trajectory is; `single`: dim + 1 + dim numbers of float32 to
-    copy to and from, or 0."""
+def evaluate(job):  # type: ignore[no-untyped-def]
+    """Density and gradient where the chain's trajectory is, by machine code."""
     x, out = place(job, POSITION), job.memory + FLOAT * VALUE
-    if single == 0:
-        call(code, x, out)
+    if job.single == 0:
+        call(job.code, x, job.n, job.c, job.k, job.w, job.m, out)
         return
-    position, narrow, wide = doubles(x), floats(single), doubles(out)
+    position, narrow, wide = doubles(x), floats(job.single), doubles(out)
     for i in range(job.dim):
         narrow[i] = position[i]
-    call(code, single, single + 4 * job.dim)
+    call(job.code, job.single, job.n, job.c, job.k, job.w, job.m, job.single + 4 * job.dim)
     for i in range(job.dim + 1):
         wide[i] = narrow[job.dim + i]

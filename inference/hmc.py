@@ -73,10 +73,10 @@ def sampler(trajectory_length: float, jitter: float, max_num_steps: int) -> Samp
 
 
 @chain_code
-def run(job, code, single, trajectory_length, jitter, max_num_steps):  # type: ignore[no-untyped-def]
+def run(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-untyped-def]
     """A block of a chain on machine code."""
     for _ in chain(job, trajectory_length, jitter, max_num_steps):
-        evaluate(job, code, single)
+        evaluate(job)
 
 
 @chain_code

@@ -67,10 +67,10 @@ class NUTS(HamiltonianEngine):
 
 
 @chain_code
-def run(job, code, single, max_tree_depth):  # type: ignore[no-untyped-def]
+def run(job, max_tree_depth):  # type: ignore[no-untyped-def]
     """A block of a chain on machine code."""
     for _ in chain(job, max_tree_depth):
-        evaluate(job, code, single)
+        evaluate(job)
 
 
 @chain_code

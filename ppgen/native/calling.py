@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from llvmlite import ir
 from numba import njit, types
@@ -22,38 +22,24 @@ from numba.np import arrayobj
 
 from ..errors import PpgenWarning
 
-__all__ = ["HOW", "Code", "call", "compiled", "doubles", "floats", "integers", "matrix", "vector"]
+__all__ = ["HOW", "call", "compiled", "doubles", "floats", "integers", "matrix", "vector"]
 
 # How samplers are compiled: sums may be reordered, nan and inf stay what they are; a division by zero is one of them
 HOW: Mapping[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc", "arcp"}}
 
 
-class Code(NamedTuple):
-    """Machine code `void f(const T *x, const i64 *n, const T *c, const i64 *k, T *w, i64 *m, T *out)` and, all as addresses, what
-    it is called with besides x and out."""
-
-    address: int
-    n: int
-    c: int
-    k: int
-    w: int
-    m: int
-
-
 @intrinsic
-def call(context: Any, code: Any, x: Any, out: Any) -> Any:
-    """call(code, x, out): the machine code with the addresses x and out."""
+def call(context: Any, code: Any, x: Any, n: Any, c: Any, k: Any, w: Any, m: Any, out: Any) -> Any:
+    """Machine code `void f(const T *x, const i64 *n, const T *c, const i64 *k, T *w, i64 *m, T *out)`; all by address."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        fields, x, out = arguments
-        address, *rest = (builder.extract_value(fields, i) for i in range(len(Code._fields)))
         byte = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte] * 7).as_pointer()
-        given = [builder.inttoptr(a, byte) for a in (x, *rest, out)]
-        builder.call(builder.inttoptr(address, kind), given)
+        code, *given = arguments
+        builder.call(builder.inttoptr(code, kind), [builder.inttoptr(a, byte) for a in given])
         return context.get_dummy_value()
 
-    return types.none(code, x, out), generate
+    return types.none(*[types.int64] * 8), generate
 
 
 def _pointer(kind: Any) -> Any:
@@ -127,7 +113,7 @@ class _Locator:
 
 
 class _Cache(FunctionCache):
-    """Of one function. A disk that is full or read-only costs the next process a compile, and nothing else."""
+    """Of one function. An entry that cannot be read is made anew; a disk that is full costs the next process a compile, no more."""
 
     def __init__(self, function: Callable[..., Any], files: list[Path]):
         self._files = files
@@ -137,6 +123,13 @@ class _Cache(FunctionCache):
         implementation = CompileResultCacheImpl(function)
         implementation._locator = _Locator(implementation.locator, self._files)
         return implementation
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(signature, target_context)
+        except Exception:  # whatever Numba's reader raises at an entry half written, or of another version of this package
+            self.flush()
+            return None
 
     def save_overload(self, signature: Any, data: Any) -> None:
         try:
