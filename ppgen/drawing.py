@@ -12,8 +12,10 @@ for each set of plates, in an order in which the columns of every plate follow e
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -86,11 +88,15 @@ class Diagram:
 
     @property
     def svg(self) -> str:
-        text = self._drawn("svg").decode()
+        """A picture of its own, for light and dark pages."""
+        return self.inline(STYLE)
+
+    def inline(self, style: str) -> str:
+        """The picture with a page's own style for the classes ring, observed, dot, box, plate, arrow and guide."""
+        text = re.sub(r"<!--.*?-->\s*| id=\"[^\"]*\"", "", self._drawn("svg").decode(), flags=re.DOTALL)  # several may share a page
         head, _, body = text[text.index("<svg") :].partition(">")
         names = ", ".join(self.graph.of_kind("latent", "observed"))
-        title = f"<title>Graphical model of {_escaped(names)}</title>"
-        return f'{head} class="ppgen" role="img">{title}{STYLE}{body}'
+        return f'{head} class="ppgen" role="img" aria-label="Graphical model of {escape(names)}">{style}{body}'
 
     @property
     def mermaid(self) -> str:
@@ -241,10 +247,6 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '\\"') + '"'
 
 
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def _attributes(values: Mapping[str, str]) -> str:
     return "[" + ", ".join(f"{k}={_quoted(v)}" for k, v in values.items()) + "]"
 
@@ -391,10 +393,10 @@ def _mermaid(graph: Structure) -> str:
         pad = "  " * (depth + 1)
         for name in graph:
             if _path(graph, name) == inside:
-                label = '"' + _escaped(_label(name)).replace('"', "&quot;") + '"'
+                label = '"' + escape(_label(name)) + '"'
                 lines.append(pad + number[name] + shapes.get(graph.nodes[name]["kind"], "(({}))").format(label))
         for plate in dict.fromkeys(p[len(inside)] for p in _paths(graph) if p[: len(inside)] == inside and len(p) > len(inside)):
-            lines.append(f'{pad}subgraph p{"_".join((*inside, plate))}["{_escaped(_plate_label(plate, graph.plates[plate]))}"]')
+            lines.append(f'{pad}subgraph p{"_".join((*inside, plate))}["{escape(_plate_label(plate, graph.plates[plate]))}"]')
             write((*inside, plate), depth + 1)
             lines.append(f"{pad}end")
 

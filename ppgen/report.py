@@ -9,7 +9,11 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from .canvas import variable
+from .drawing import diagram
+from .errors import DataError
+from .factorisation import formula
 from .figures import Drawing, colour, data_drawings, loss_drawing, marginal_drawing
+from .graph import structure
 from .tables import ENGINE_HEADS, SITE_HEADS, component_name, engine_cells, left_out, site_cells
 
 if TYPE_CHECKING:
@@ -66,12 +70,22 @@ figure svg text { font-family: inherit; }
 figcaption { margin-top: .4rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: .9rem; }
 .panels .card { padding: .8rem .9rem .5rem; } .panels figcaption { margin: 0 0 .3rem; color: var(--ink); font-weight: 600; }
+nav { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; font-size: .875rem; margin-top: 1.2rem; }
+nav a { color: var(--muted); text-underline-offset: .2em; }
+.program { display: grid; grid-template-columns: minmax(12rem, 26rem) 1fr; gap: 1.5rem; align-items: center; }
+.program svg { max-width: 100%; height: auto; } .story { overflow-x: auto; } .story ol { list-style: none; padding: 0; margin: 0; }
+code { font-size: .82rem; white-space: pre-wrap; }
 .runs { display: grid; grid-template-columns: repeat(auto-fill, minmax(24rem, 1fr)); gap: .9rem; align-items: start; }
 dl { display: grid; grid-template-columns: minmax(9rem, max-content) 1fr; gap: .15rem 1.2rem; margin: .6rem 0 0; font-size: .875rem; }
 dt { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 summary { cursor: pointer; font-weight: 600; }
-@media (max-width: 40rem) { .verdict li { grid-template-columns: 5.2rem 1fr; } .verdict li span:last-child { grid-column: 2; } }
-@media print { body { background: none; font-size: 10.5pt; } main { max-width: none; padding: 0; }
+.ppgen text { fill: var(--ink); } .ppgen .guide text { fill: var(--engine-0); }
+.ppgen :is(.plate, .box) polygon, .ppgen .ring ellipse, .ppgen .arrow path { stroke: var(--ink); }
+.ppgen .arrow polygon, .ppgen .dot ellipse, .ppgen .box polygon { fill: var(--ink); stroke: var(--ink); }
+.ppgen .observed ellipse { fill: var(--rule); }
+@media (max-width: 40rem) { .program { grid-template-columns: 1fr; }
+  .verdict li { grid-template-columns: 5.2rem 1fr; } .verdict li span:last-child { grid-column: 2; } }
+@media print { nav { display: none; } body { background: none; font-size: 10.5pt; } main { max-width: none; padding: 0; }
   .card, tbody, li { break-inside: avoid; } h2, h3 { break-after: avoid; } .scroll { overflow: visible; }
   table { font-size: 7.5pt; } th, td { padding: .15rem .3rem; } td svg { width: 5rem; } }
 """
@@ -88,9 +102,11 @@ PAGE = Template("""<!DOCTYPE html>
 <body>
 <main>
 <header><h1>$title</h1><p>$lede</p></header>
+<nav aria-label="Sections">$nav</nav>
 <section aria-labelledby="verdict"><h2 id="verdict">Verdict</h2>$verdict</section>
 <section aria-labelledby="marginals"><h2 id="marginals">Marginals</h2>$marginals</section>
 <section aria-labelledby="engines"><h2 id="engines">Engines</h2>$engines</section>
+$program
 $data
 <section aria-labelledby="traces"><h2 id="traces">Densities and traces</h2>$traces</section>
 <section aria-labelledby="origin"><h2 id="origin">Where this comes from</h2>$origin</section>
@@ -102,14 +118,27 @@ $data
 
 def page(comparison: "Comparison") -> str:
     """The whole report. Equal comparisons give equal bytes."""
+    sections = {
+        "verdict": "Verdict",
+        "marginals": "Marginals",
+        "engines": "Engines",
+        "program": "Program",
+        "data": "Data and fit",
+        "traces": "Densities and traces",
+        "origin": "Where this comes from",
+    }
+    program, data = _program(comparison), _data(comparison)
+    absent = {name for name, text in (("program", program), ("data", data)) if not text}
     return PAGE.substitute(
         css=CSS,
+        nav="".join(f'<a href="#{name}">{title}</a>' for name, title in sections.items() if name not in absent),
+        program=program,
         title=escape(comparison.title),
         lede=_lede(comparison),
         verdict=_verdict(comparison),
         marginals=_marginals(comparison),
         engines=_engines(comparison),
-        data=_data(comparison),
+        data=data,
         traces=_traces(comparison),
         origin=_origin(comparison),
     )
@@ -212,6 +241,27 @@ def _engines(comparison: "Comparison") -> str:
     return (
         f'<div class="card scroll"><table><thead><tr><th class="name" scope="col">engine</th>{heads}</tr></thead>'
         f'<tbody>{body}</tbody></table></div><p class="notes">{text}</p>'
+    )
+
+
+# The program
+
+
+def _program(comparison: "Comparison") -> str:
+    """Its plate diagram, factorisation and story, read off the program; nothing where the draws came without one."""
+    program = next((p.program for p in comparison.posteriors.values() if p.program is not None), None)
+    if program is None:
+        return ""
+    try:
+        graph = structure(program)
+        drawn, written = diagram(graph).inline(""), formula(graph)
+    except DataError as error:  # too large to draw
+        return f'<section aria-labelledby="program"><h2 id="program">Program</h2><p>{escape(str(error))}</p></section>'
+    story = "".join(f"<li><code>{escape(line)}</code></li>" for line in written.story)
+    words = f'<div class="story"><p><code>{escape(written.text)}</code></p><ol>{story}</ol></div>'
+    return (
+        '<section aria-labelledby="program"><h2 id="program">Program</h2>'
+        f'<div class="card program"><figure>{drawn}</figure>{words}</div></section>'
     )
 
 

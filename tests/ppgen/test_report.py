@@ -137,11 +137,12 @@ def test_ids_are_unique_and_every_reference_is_met(in_plane: str) -> None:
 def test_every_section_and_picture_is_there_and_described(in_plane: str) -> None:
     parsed = Page(in_plane)
     headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", in_plane)
-    assert headings == ["Verdict", "Marginals", "Engines", "Data and fit", "Densities and traces", "Where this comes from"]
+    assert headings == ["Verdict", "Marginals", "Engines", "Program", "Data and fit", "Densities and traces", "Where this comes from"]
     labels = [a.get("aria-label") for _, a in parsed.tags if a.get("role") == "img"]
-    assert len(labels) == 4  # the data, two components, one loss
+    assert len(labels) == 5  # the program, the data, two components, one loss
     assert all(labels)
-    assert "Scatter of 120 data" in labels[0]
+    assert "Graphical model of" in labels[0]
+    assert "Scatter of 120 data" in labels[1]
     assert "prefers-color-scheme: dark" in in_plane
     assert "@media print" in in_plane
 
