@@ -4,9 +4,9 @@ LLVM has no vector library of its own: a loop that calls exp of the C library st
 branch and inlined wherever it is called, so that such a loop works on a register full of elements at once. Where one formula does
 not serve the whole line, the formulas of all its parts are computed and one is chosen.
 
-Largest errors in units in the last place of a double over 10^6 points of several scales each, against mpmath, and nanoseconds per
-element in a loop over 4096 doubles, for AVX-512 on an AMD EPYC 9005 (AVX2 takes twice as long, SSE2 without fused multiplication
-five to eight times):
+Largest errors in units in the last place of a double, over 10^6 points each on several scales (the worst thousand of every scale, as
+NumPy and SciPy see them, by mpmath), and nanoseconds per element in a loop over 4096 doubles, for AVX-512 on an AMD Zen 5 (AVX2
+takes twice as long there, SSE2 without fused multiplication five to eight times as long):
 
                 ulp    ns                       ulp    ns                                    ulp    ns
     exp        0.82   0.7        sin           0.78   1.0        erf                        1.11   2.2
@@ -27,7 +27,7 @@ sin, cos and tan are nan beyond 2^40 = 1.1e12. Zeros keep their sign, subnormal 
 In single precision exp and log are computed in singles (0.85 and 0.77 ulp, 0.3 ns), the others in doubles that are rounded once
 (0.50 ulp, in about the time above).
 
-Intrinsics are used and not declared: since LLVM 19 the reader of text declares them by itself. tests/tools/native_math.py measures
+Intrinsics are used and not declared, which the reader of LLVM 22 (llvmlite 0.50) does by itself. tests/tools/native_math.py measures
 the table, tests/tools/coefficients.py derives the polynomials.
 """
 
