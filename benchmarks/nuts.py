@@ -39,7 +39,7 @@ class Contestant:
 
     @property
     def key(self) -> str:
-        return "-".join((self.peer, *self.rows, *(() if self.warm else ("first",))))
+        return "-".join((self.peer, *(() if self.warm else ("first",)), *self.rows))
 
 
 CONTESTANTS = (
