@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_its_python_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     scope: dict = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), scope)  # noqa: S102
@@ -35,7 +35,7 @@ def test_the_demo_is_the_command_that_it_shows() -> None:
     assert f"$(BIN)/ppgen {shown[1]}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", ["compare", "fit", "list"])
+@pytest.mark.parametrize("command", ["compare", "fit", "list", "diagram", "structure"])
 def test_its_options_exist(command: str) -> None:
     helped = CliRunner().invoke(main, [command, "--help"]).output
     lines = re.findall(rf"^    ppgen {command} .*", README, flags=re.MULTILINE)
@@ -44,7 +44,7 @@ def test_its_options_exist(command: str) -> None:
 
 
 def test_its_links_and_versions_are_real() -> None:
-    for link in re.findall(r"\]\((?!http)([^)]+)\)", README):
+    for link in re.findall(r"\]\((?!http)([^)]+)\)", README) + re.findall(r'src="([^"]+)"', README):
         assert (ROOT / link).is_file(), link
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line)
     assert f"torch {pins['torch']}, Pyro {pins['pyro-ppl']}, ArviZ {pins['arviz']}" in README
