@@ -77,8 +77,8 @@ class _Forwarder:
             (s,) = substituted([original], self.changes) if self.changes else (original,)
             match s:
                 case Load(name, buffer, index):
-                    if (value := known.get(buffer, index)) is not None:
-                        self.changes[name] = value
+                    if (held := known.get(buffer, index)) is not None:
+                        self.changes[name] = held
                         continue
                     known.add(buffer, index, name)
                     self.kinds[name] = BUFFERS[buffer]
@@ -86,7 +86,7 @@ class _Forwarder:
                     self.kinds[name] = kind
                 case Store(buffer, index, value, how):
                     known.written(place(buffer, index, written=True))
-                    if isinstance(value, str) and self.kinds.get(value) == BUFFERS[buffer] and how == "set":
+                    if how == "set" and isinstance(value, str) and self.kinds.get(value) == BUFFERS[buffer]:
                         known.add(buffer, index, value)
                 case Update(name):
                     known.changed([name])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from .ir import Body, For, Index, Let, Load, Program, Scalar, Statement, Store, Update, Variable, walk
 from .writer import Names
@@ -35,44 +36,55 @@ def _stem(name: str) -> str:
     return name.rstrip("0123456789")
 
 
-def copied(body: Body, names: Names, changes: Mapping[str, Scalar]) -> Body:
-    """The body with new names for all locals that it gives; changes: what stands for locals from outside."""
-    return substituted(body, {**{name: names(_stem(name)) for name in _given(body)}, **changes})
+def copied(body: Body, names: Names, changes: Mapping[str, Scalar], places: Mapping[str, Index] = {}) -> Body:
+    """The body with new names for all locals that it gives; changes and places: what stands for locals from outside."""
+    return substituted(body, {**{name: names(_stem(name)) for name in _given(body)}, **changes}, places)
 
 
-def substituted(body: Iterable[Statement], changes: Mapping[str, Scalar]) -> Body:
-    """The body with other names, or numbers, in the place of some."""
+def substituted(body: Iterable[Statement], changes: Mapping[str, Scalar], places: Mapping[str, Index] = {}) -> Body:
+    """The body with other names, or numbers, in the place of some; places: what stands for variables in places and bounds."""
+    s = _Substitution(changes, places)
+    return [s.statement(x) for x in body]
 
-    def one(name: str) -> str:
-        return str(changes.get(name, name))
 
-    def scalar(x: Scalar) -> Scalar:
-        return changes.get(x, x) if isinstance(x, str) else x
+class _Substitution(NamedTuple):
+    changes: Mapping[str, Scalar]
+    places: Mapping[str, Index]
 
-    def statement(s: Statement) -> Statement:
+    def statement(self, s: Statement) -> Statement:
         match s:
             case Load(name, buffer, index):
-                return Load(one(name), buffer, _placed(index, changes))
+                return Load(self.name(name), buffer, self.moved(index))
             case Let(name, kind, operation, arguments):
-                return Let(one(name), kind, operation, tuple(map(scalar, arguments)))
+                return Let(self.name(name), kind, operation, tuple(map(self.scalar, arguments)))
             case Store(buffer, index, value, how):
-                return Store(buffer, _placed(index, changes), scalar(value), how)
+                return Store(buffer, self.moved(index), self.scalar(value), how)
             case Variable(name, kind, value):
-                return Variable(one(name), kind, scalar(value))
+                return Variable(self.name(name), kind, self.scalar(value))
             case Update(name, value, how):
-                return Update(one(name), scalar(value), how)
+                return Update(self.name(name), self.scalar(value), how)
             case For(variable, start, stop, inside, reverse):
-                return For(one(variable), _placed(start, changes), _placed(stop, changes), [statement(t) for t in inside], reverse)
+                return For(self.name(variable), self.moved(start), self.moved(stop), [self.statement(t) for t in inside], reverse)
 
-    return [statement(s) for s in body]
+    def name(self, name: str) -> str:
+        return str(self.changes.get(name, name))
 
+    def scalar(self, x: Scalar) -> Scalar:
+        return self.changes.get(x, x) if isinstance(x, str) else x
 
-def _placed(index: Index, changes: Mapping[str, Scalar]) -> Index:
-    offset, terms = index.offset, []
-    for variable, stride in index.terms:
-        match changes.get(variable, variable):
-            case str(name):
-                terms.append((name, stride))
-            case number:
-                offset += stride * int(number)
-    return Index(offset, tuple(terms))
+    def moved(self, index: Index) -> Index:
+        if not index.terms:
+            return index
+        offset, terms = index.offset, []
+        for variable, stride in index.terms:
+            if variable in self.places:
+                base, more = self.places[variable]
+                offset += stride * base
+                terms += [(v, stride * s) for v, s in more]
+                continue
+            match self.scalar(variable):
+                case str(name):
+                    terms.append((name, stride))
+                case number:
+                    offset += stride * int(number)
+        return Index(offset, tuple(terms))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ppgen.native import algebra
 from ppgen.native.ir import Array, Body, For, Index, Let, Load, Program, Store, Update, Variable, View, run, walk
-from ppgen.native.passes import forwarded, merged, optimised, strips, swept, unrolled
+from ppgen.native.passes import forwarded, jammed, merged, optimised, strips, swept, unrolled
 from ppgen.native.writer import Writer, shifted
 
 PASSES: dict[str, Callable[[Program], Program]] = {
@@ -18,6 +18,8 @@ PASSES: dict[str, Callable[[Program], Program]] = {
     "unrolled a little": lambda p: unrolled(p, most=3, limit=60),
     "merged": merged,
     "strips": lambda p: strips(p, cache=0, strip=1, least=2),
+    "jammed": lambda p: jammed(p, range(1, 10), by=2),
+    "jammed after strips": lambda p: jammed(strips(p, cache=0, strip=1, least=2), range(1, 10), by=2),
     "forwarded": forwarded,
     "swept": swept,
     "optimised": optimised,
@@ -298,6 +300,57 @@ def test_rows_that_need_all_of_the_first_pass_are_not_taken_in_strips() -> None:
         [t for t in s.body if isinstance(t, For)] for s in changed.body if isinstance(s, For) and s.stop.offset < 500 and s.stop.offset > 4
     ]
     assert [len(inside) for inside in shared] == [2, 2]  # the largest is known only after the first two
+
+
+# Several iterations at a time
+
+
+@pytest.mark.parametrize("rows", [16, 19, 40])
+def test_eight_rows_at_a_time(rows: int) -> None:
+    program = regression(rows, 13)
+    changed = jammed(program)
+    nests = [s for s in changed.body if isinstance(s, For) and any(isinstance(t, For) for t in s.body)]
+    whole = [s for s in nests if s.stop.offset == rows // 8]
+    assert len(whole) == 2  # X b and X' r
+    assert all(sum(isinstance(t, For) for t in s.body) == 1 for s in whole)
+    assert len(nests) == (2 if rows % 8 == 0 else 4)
+    rng = np.random.default_rng(3)
+    same(program, changed, c=rng.normal(size=14 * rows) * 5, x=rng.normal(size=13))
+
+
+def test_eight_rows_at_a_time_within_strips() -> None:
+    program = regression(1003, 13)
+    changed = jammed(strips(program, cache=0, strip=20_000))
+    (strip,) = (s for s in changed.body if isinstance(s, For) and any(isinstance(t, For) for t in s.body))
+    assert sum(isinstance(s, For) for s in strip.body) == 5  # the elementwise loop stays as it is, the two others have a rest
+    rng = np.random.default_rng(4)
+    same(program, changed, c=rng.normal(size=14 * 1003) * 5, x=rng.normal(size=13))
+
+
+def test_rows_that_depend_on_the_row_before_come_one_at_a_time() -> None:
+    w = Writer()
+    a = w.new((40, 13))
+    with w.loop(13) as j:
+        w.store(a, (0, j), w.load(vector("x", 13), j))
+    with w.loop(39) as i:
+        share = w.load(a, i, 12)
+        with w.loop(13) as j:
+            w.store(a._replace(offset=13), (i, j), w.real("mul", share, w.load(a, i, j)))
+    algebra.copy(w, a, View("out", (40, 13), (13, 1)))
+    program = Program(w.body, {**w.sizes, "x": 13, "out": 520})
+    assert [s for s in jammed(program).body if s in program.body] == program.body[:2]  # but for the copy
+    same(program, jammed(program), x=np.linspace(0.5, 1.0, 13))
+
+
+def test_the_number_of_a_row_may_be_an_operand() -> None:
+    w = Writer()
+    with w.loop(37, 3) as i:
+        share = w.real("mul", w.load(vector("x", 40), i), w.real("real", i))
+        with w.loop(13) as j:
+            w.store(vector("out", 13), (j,), share, "add")
+    program = Program(w.body, {"x": 40, "out": 13})
+    assert jammed(program).body != program.body
+    same(program, jammed(program), x=np.arange(1.0, 41))
 
 
 # Forwarding and sweeping
