@@ -73,8 +73,7 @@ class Benchmark:
         for peer in {c.peer: None for c in self.contestants}:
             environment = Environment(peer, self.options.cache)
             environment.build()
-            if not environment.caches.exists() or self.options.fresh:
-                environment.prepare(self.data("small"))
+            environment.prepare(self.data("small"))
 
     @property
     def contestants(self) -> list[Contestant]:
