@@ -88,9 +88,10 @@ class Benchmark:
                     begin = time.perf_counter()
                     record.write_text(json.dumps(self.sample(name, contestant), indent=1))
                     _say(f"{time.perf_counter() - begin:.1f} s")
-            densities = self.runs / f"{name}.densities.json"
-            if self.options.fresh or not densities.exists():
-                densities.write_text(json.dumps(self.densities(name), indent=1))
+            for peer in sorted({c.peer for c in self.contestants} & {"numpyro", "pymc"}):  # BlackJAX has NumPyro's density
+                difference = self.runs / f"{name}.{peer}.difference.json"
+                if self.options.fresh or not difference.exists():
+                    difference.write_text(json.dumps(self.difference(name, peer)))
 
     def record(self, name: str, contestant: Contestant) -> Path:
         return self.runs / f"{name}.{contestant.key}.json"
@@ -111,26 +112,29 @@ class Benchmark:
         report = json.loads(Path(f"{out}.json").read_text())
         return {**report, "draws": draws, "process": seconds, "load": busy}
 
-    def densities(self, name: str) -> dict[str, float]:
-        """Peer -> the largest relative difference between its log joint density and ppgen's, each less its value at the first point."""
+    def difference(self, name: str, peer: str) -> float:
+        """The largest relative difference between a peer's log joint density and ppgen's, each less its value at the first point."""
         import densities
 
-        data = dict(np.load(self.data(name)))
-        points, ours = densities.prior_points(name, data)
-        file = self.runs / f"{name}.points.npz"
+        points, ours = densities.prior_points(name, dict(np.load(self.data(name))))
+        file, out = self.runs / f"{name}.points.npz", self.runs / f"{name}.{peer}.density"
         np.savez(file, **points)
-        found = {}
-        for peer in {c.peer for c in self.contestants} & {"pymc", "numpyro"}:
-            out = self.runs / f"{name}.{peer}.density"
-            Environment(peer, self.options.cache).run("density", name, self.data(name), out, "--points", str(file))
-            found[peer] = densities.difference(ours, np.load(f"{out}.npz")["density"])
-        return found
+        Environment(peer, self.options.cache).run("density", name, self.data(name), out, "--points", str(file))
+        return densities.difference(ours, np.load(f"{out}.npz")["density"])
 
     # The report
 
     def results(self) -> dict[str, Any]:
         """Everything that is finished: problem -> row -> figures."""
         return {name: rows for name in PROBLEMS if (rows := dict(self._rows(name, PROBLEMS[name])))}
+
+    def differences(self) -> dict[str, dict[str, float]]:
+        """Problem -> peer -> how far its density is from ppgen's."""
+        found: dict[str, dict[str, float]] = {}
+        for path in sorted(self.runs.glob("*.difference.json")):
+            name, peer = path.name.split(".")[:2]
+            found.setdefault(name, {})[peer] = json.loads(path.read_text())
+        return found
 
     def _rows(self, name: str, problem: Problem) -> Iterator[tuple[str, dict[str, Any]]]:
         reference = None
@@ -204,9 +208,8 @@ def main() -> None:
         benchmark.prepare()
         benchmark.run()
     options.out.mkdir(parents=True, exist_ok=True)
-    densities = {n: json.loads(f.read_text()) for n in PROBLEMS if (f := benchmark.runs / f"{n}.densities.json").exists()}
     report = {"machine": machine(), "chains": CHAINS, "draws": options.draws, "seed": options.seed}
-    report |= {"densities": densities, "results": benchmark.results()}
+    report |= {"differences": benchmark.differences(), "results": benchmark.results()}
     report |= {"ratios": nuts_report.ratios(report["results"])}
     (options.out / "nuts.json").write_text(json.dumps(report, indent=1) + "\n")
     (options.out / "nuts.md").write_text(nuts_report.markdown(report))

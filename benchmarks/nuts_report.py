@@ -47,7 +47,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     parts += [_overview(results, title, key) for title, key in MEASURES.items()]
     parts += [_losses(report["ratios"]), _ratio_table(report["ratios"])]
     parts += ["## Every model", *(_problem(name, rows, report["draws"]) for name, rows in results.items())]
-    parts += [_agreement(results), _densities(report["densities"])]
+    parts += [_agreement(results), _densities(report["differences"])]
     return "\n\n".join(parts) + "\n"
 
 

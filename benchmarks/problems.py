@@ -24,7 +24,7 @@ class Problem:
     title: str
     data: Callable[[], Data]
     heavy: tuple[str, ...] = ()
-    few: Mapping[str, int] = field(default_factory=lambda: {"pyro": 250})
+    few: Mapping[str, int] = field(default_factory=lambda: {"pyro": 150})
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
@@ -104,7 +104,7 @@ PROBLEMS = {
     "gaussian-process": Problem("GP 40", gaussian_process),
     "negative-binomial": Problem("neg. binomial 2000 x 8", negative_binomial),
     "autoregression": Problem("AR(5), 1000 steps", autoregression),
-    "horseshoe": Problem("horseshoe 200 x 100", horseshoe, heavy=("local", "overall"), few={"pyro": 50}),
+    "horseshoe": Problem("horseshoe 200 x 100", horseshoe, heavy=("local", "overall"), few={"pyro": 25}),
     "ordinal": Problem("ordinal 1000 x 5", ordinal),
-    "stochastic-volatility": Problem("stoch. volatility 500", stochastic_volatility, few={"pyro": 50}),
+    "stochastic-volatility": Problem("stoch. volatility 500", stochastic_volatility, few={"pyro": 25}),
 }
