@@ -235,7 +235,12 @@ def _written(nests: Nests, x: Ref, indices: Sequence[Tensor | None], values: Ref
         return None
     offset, strides = found
     values = values.spread(tuple(table.shape))
-    if values.kind == x.kind and values.shape == x.shape and table.numel() == x.size and torch.equal(table.reshape(-1), torch.arange(x.size)):
+    if (
+        values.kind == x.kind
+        and values.shape == x.shape
+        and table.numel() == x.size
+        and torch.equal(table.reshape(-1), torch.arange(x.size))
+    ):
         return values
     return put(nests, nests.copied(x), lambda t: t.as_strided(table.shape, strides, t.storage_offset() + offset), values)
 

@@ -117,9 +117,7 @@ def _spread_batch(a: Ref, b: Ref) -> tuple[Ref, Ref]:
     return a.spread((*batch, *a.shape[-2:])), b.spread((*batch, *b.shape[-2:]))
 
 
-def _solve_triangular(
-    nests: Nests, like: Tensor, a: Ref, b: Ref, *, upper: bool, left: bool = True, unitriangular: bool = False
-) -> Ref:
+def _solve_triangular(nests: Nests, like: Tensor, a: Ref, b: Ref, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Ref:
     a, b = _spread_batch(a, b)
 
     def write(w: Any, a: Any, b: Any, out: Any) -> None:

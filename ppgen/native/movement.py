@@ -21,6 +21,7 @@ from .reductions import Lazy, Rule
 __all__ = ["RULES", "places", "regular", "scattered"]
 
 aten = torch.ops.aten
+LAYOUT = frozenset(("as_strided", "as_strided_scatter"))  # they go over memory as torch laid their first argument
 NOWHERE = torch.empty(2**48, dtype=torch.uint8, device="meta")
 SPLITS = ("unbind", "split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes", "chunk", "unsafe_chunk")
 TABLE = 2**20  # places of a result that are looked at one by one
@@ -70,13 +71,26 @@ def _copy(nests: Nests, like: Tensor, x: Ref, source: Ref, non_blocking: bool = 
     return _cast(nests, like, source).spread(like.shape)
 
 
+def laid_out(nests: Nests, x: Ref, like: Tensor) -> Ref:
+    """x in memory of its own, with the strides that torch gave it."""
+    if not like.numel():
+        return nests.literal(0.0, x.shape, x.kind)
+    if like.storage_offset() or sum((n - 1) * s for n, s in zip(like.shape, like.stride(), strict=True)) + 1 != like.numel():
+        raise LoweringError("strides over memory in which a tensor is only a part")
+    out = nests.memory(x.shape, x.kind, like.stride())
+    nests.write(x, out)
+    return out
+
+
 def _as_strided(nests: Nests, like: Tensor, x: Ref, size: Sequence[int], stride: Sequence[int], offset: int | None = None) -> Ref:
-    """Strides over memory as torch lays a tensor that it made: contiguous, or refused."""
-    flat = nests.copied(x)
-    reach = (offset or 0) + sum((d - 1) * s for d, s in zip(size, stride, strict=True))
-    if reach >= max(flat.size, 1):
-        raise LoweringError("as_strided reaches beyond its argument")
-    return Ref(flat.base, tuple(size), tuple(stride), offset or 0)
+    """x as `laid_out` gives it."""
+    return Ref(x.base, tuple(size), tuple(stride), offset or 0)
+
+
+def _as_strided_scatter(
+    nests: Nests, like: Tensor, x: Ref, source: Ref, size: Sequence[int], stride: Sequence[int], offset: int | None = None
+) -> Ref:
+    return put(nests, x, lambda t: t.as_strided(size, stride, offset or 0), source)
 
 
 def _many(operation: Callable[..., Sequence[Tensor]]) -> Rule:
@@ -272,13 +286,14 @@ def _nan_to_num(
 
 
 VIEWS = (
-    "view", "_unsafe_view", "reshape", "_reshape_alias", "expand", "squeeze", "unsqueeze", "permute", "t", "transpose", "select", "slice",
+    "view", "reshape", "expand", "squeeze", "unsqueeze", "permute", "t", "transpose", "select", "slice",
     "diagonal", "unfold",
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {
     **{name: view(getattr(aten, name)) for name in VIEWS},
-    **{f"{name}_copy": view(getattr(aten, name)) for name in VIEWS if not name.startswith("_") and name != "reshape"},
+    **{f"{name}_copy": view(getattr(aten, name)) for name in VIEWS if name != "reshape"},
+    "_unsafe_view": view(aten.view),
     **{name: _same for name in ("clone", "alias", "detach", "contiguous", "lift_fresh", "lift_fresh_copy", "positive")},
     **{name: _cast for name in ("_to_copy", "to", "type_as")},
     **{name: _many(getattr(aten, name.removeprefix("unsafe_"))) for name in SPLITS},
@@ -288,7 +303,7 @@ RULES: Mapping[str, Rule] = {
     "full_like": _full_of(None, 1), "new_full": _full_of(None, 2), "full": _full_of(None, 1), "fill": _full_of(None, 1),
     "scalar_tensor": _full_of(None, 0), "copy": _copy, "as_strided": _as_strided, "cat": _cat, "stack": _stack, "constant_pad_nd": _pad, "diag_embed": _diag_embed,
     "tril": triangle(lower=True), "triu": triangle(lower=False), "slice_scatter": scattered(aten.slice),
-    "select_scatter": scattered(aten.select), "as_strided_scatter": scattered(aten.as_strided), "diagonal_scatter": scattered(aten.diagonal), "slice_backward": backward(aten.slice),
+    "select_scatter": scattered(aten.select), "as_strided_scatter": _as_strided_scatter, "diagonal_scatter": scattered(aten.diagonal), "slice_backward": backward(aten.slice),
     "select_backward": backward(aten.select), "diagonal_backward": backward(aten.diagonal), "masked_fill": _masked_fill,
     "nan_to_num": _nan_to_num,
 }  # fmt: skip

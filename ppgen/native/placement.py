@@ -108,6 +108,7 @@ class Ref(NamedTuple):
         return self._replace(shape=tuple(shape), strides=tuple(0 if d == 1 else next(strides) for d in shape))
 
 
+NUMBERS: dict[Kind, Number] = {"f": 0.0, "i": 0, "b": False}  # that stand for the elements of an empty tensor
 Operand: TypeAlias = Ref | Number
 Formula: TypeAlias = Callable[..., Value]
 
@@ -262,7 +263,9 @@ class Nests:
             return Value(nest, base.local.scalar, base.kind)
         self._stand(base)
         strides = [s for s, d in zip(ref.spread(shape).strides, shape, strict=True) if d != 1]
-        return self.load(nest, base, nest.place(base.offset + ref.offset, strides), max((d + 1 for d, s in enumerate(strides) if s), default=0))
+        return self.load(
+            nest, base, nest.place(base.offset + ref.offset, strides), max((d + 1 for d, s in enumerate(strides) if s), default=0)
+        )
 
     def load(self, nest: Nest, base: Base, index: Index, depth: int) -> Value:
         value = nest.load(str(base.buffer), "f" if base.kind == "b" else base.kind, index, depth)
@@ -287,10 +290,8 @@ class Nests:
             refs = [r if r is None or r.base.kind != "i" or r.base.source is None else _as_reals(r) for r in refs]
             there = [r for r in refs if r is not None]
         shape = broadcast(*[r.shape for r in there])
-        if 0 in shape:
-            return self.literal(0.0, shape, kind or there[-1].kind)
-        if all(r.number is not None for r in there):
-            value = formula(*(None if r is None else literal(self._aside, r.base.number) for r in refs))  # type: ignore[arg-type]
+        if 0 in shape or all(r.number is not None for r in there):
+            value = formula(*(None if r is None else literal(self._aside, NUMBERS[r.kind] if r.number is None else r.number) for r in refs))
             return self.keep(value.to(kind or value.kind), -1, shape)
         g = self.nest(there, shape)
         value = formula(*(None if r is None else self.read(r, g, shape) for r in refs))

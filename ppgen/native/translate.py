@@ -145,7 +145,10 @@ class _Translator:
         args, settings = [self._of(a) for a in node.args], {k: self._of(v) for k, v in node.kwargs.items()}
         self._refuse(node)
         try:
-            out = self._result(_name(node.target), node.value, args, settings)
+            name = _name(node.target)
+            if name in movement.LAYOUT:
+                args[0] = movement.laid_out(self.nests, args[0], node.args[0].value)
+            out = self._result(name, node.value, args, settings)
         except (LoweringError, TypeError) as error:  # TypeError: an argument that the rule does not know
             raise LoweringError(f"{node.target}: {error}") from error
         if isinstance(out, Ref) and out.shape != tuple(node.value.shape):
@@ -196,7 +199,7 @@ class _Translator:
 IGNORED = frozenset(("dtype", "layout", "device", "pin_memory", "memory_format", "out"))
 OPERANDS = (Ref, float, int, bool)
 RULES: Mapping[str, Rule] = {**movement.RULES, **indexing.RULES, **reductions.RULES, **linear.RULES, **sorting.RULES}
-VIEWS = frozenset(movement.VIEWS)
+VIEWS = frozenset((*movement.VIEWS, "_unsafe_view", "alias", "detach"))
 
 
 def _refuse_complex(t: Any) -> None:

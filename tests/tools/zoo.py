@@ -259,7 +259,11 @@ LAWS: Mapping[str, Law] = {
     "GeneralizedPareto": Law(lambda q: dist.GeneralizedPareto(tensor(0.0), positive(q[0]), positive(q[1])), 2, POSITIVE, latent=False),
     "Geometric": Law(lambda q: dist.Geometric(logits=q[0]), 1, COUNTS, latent=False),
     "GroupedNormalNormal": Law(
-        lambda q: dist.GroupedNormalNormal(q[:2], positive(q[2:4]), positive(q[4]), torch.tensor([0, 1, 1])), 5, REAL, latent=False, rows=False
+        lambda q: dist.GroupedNormalNormal(q[:2], positive(q[2:4]), positive(q[4]), torch.tensor([0, 1, 1])),
+        5,
+        REAL,
+        latent=False,
+        rows=False,
     ),
     "Gumbel": Law(lambda q: dist.Gumbel(q[0], positive(q[1])), 2, REAL),
     "HalfCauchy": Law(lambda q: dist.HalfCauchy(positive(q[0])), 1, POSITIVE),
@@ -273,7 +277,10 @@ LAWS: Mapping[str, Law] = {
     "Laplace": Law(lambda q: dist.Laplace(q[0], positive(q[1])), 2, REAL),
     "LogNormal": Law(lambda q: dist.LogNormal(q[0], positive(q[1])), 2, POSITIVE),
     "LogNormalNegativeBinomial": Law(
-        lambda q: dist.LogNormalNegativeBinomial(tensor(4.0), logits=q[0], multiplicative_noise_scale=positive(q[1])), 2, COUNTS, latent=False
+        lambda q: dist.LogNormalNegativeBinomial(tensor(4.0), logits=q[0], multiplicative_noise_scale=positive(q[1])),
+        2,
+        COUNTS,
+        latent=False,
     ),
     "Logistic": Law(lambda q: dist.Logistic(q[0], positive(q[1])), 2, REAL),
     "LogisticNormal": Law(lambda q: dist.LogisticNormal(q[:2], positive(q[2:])), 4, SIMPLEX),
@@ -286,7 +293,9 @@ LAWS: Mapping[str, Law] = {
     "MixtureOfDiagNormalsSharedCovariance": Law(
         lambda q: dist.MixtureOfDiagNormalsSharedCovariance(q[:4].reshape(2, 2), positive(q[4:6]), q[6:]), 8, PLANE, latent=False
     ),
-    "MixtureSameFamily": Law(lambda q: dist.MixtureSameFamily(dist.Categorical(logits=q[:2]), dist.Normal(q[2:4], positive(q[4:]))), 6, REAL, latent=False),
+    "MixtureSameFamily": Law(
+        lambda q: dist.MixtureSameFamily(dist.Categorical(logits=q[:2]), dist.Normal(q[2:4], positive(q[4:]))), 6, REAL, latent=False
+    ),
     "Multinomial": Law(lambda q: dist.Multinomial(7, logits=q), 3, tensor([[2.0, 4, 1], [0, 7, 0]]), latent=False),
     "MultivariateNormal": Law(lambda q: dist.MultivariateNormal(q[4:], spread(q, 2)), 6, PLANE),
     "MultivariateNormal, precision": Law(lambda q: dist.MultivariateNormal(q[4:], precision_matrix=spread(q, 2)), 6, PLANE),
@@ -310,9 +319,7 @@ LAWS: Mapping[str, Law] = {
     "RelaxedOneHotCategoricalStraightThrough": Law(
         lambda q: dist.RelaxedOneHotCategoricalStraightThrough(tensor(0.7), logits=q), 3, SIMPLEX, latent=False
     ),
-    "SineBivariateVonMises": Law(
-        lambda q: dist.SineBivariateVonMises(q[0], q[1], tensor(2.0), tensor(3.5), correlation=q[2]), 3, ANGLES
-    ),
+    "SineBivariateVonMises": Law(lambda q: dist.SineBivariateVonMises(q[0], q[1], tensor(2.0), tensor(3.5), correlation=q[2]), 3, ANGLES),
     "SineSkewed": Law(lambda q: dist.SineSkewed(dist.VonMises(q[:2], positive(q[2])).to_event(1), tensor([0.3, -0.5])), 3, ANGLES),
     "SkewLogistic": Law(lambda q: dist.SkewLogistic(q[0], positive(q[1]), positive(q[2])), 3, REAL),
     "SoftAsymmetricLaplace": Law(lambda q: dist.SoftAsymmetricLaplace(q[0], positive(q[1]), positive(q[2]), softness=0.8), 3, REAL),
@@ -320,22 +327,30 @@ LAWS: Mapping[str, Law] = {
     "SpanningTree": Law(lambda q: dist.SpanningTree(q), 3, torch.tensor([[0, 1], [1, 2]]), latent=False, rows=False),
     "StudentT": Law(lambda q: dist.StudentT(positive(q[0]), q[1], positive(q[2])), 3, REAL),
     "TransformedDistribution": Law(
-        lambda q: dist.TransformedDistribution(dist.Normal(q[0], positive(q[1])), [transforms.SigmoidTransform(), transforms.AffineTransform(1.0, 4.0)]),
+        lambda q: dist.TransformedDistribution(
+            dist.Normal(q[0], positive(q[1])), [transforms.SigmoidTransform(), transforms.AffineTransform(1.0, 4.0)]
+        ),
         2,
         tensor([1.2, 4.4]),
     ),
     "TransformedDistribution, ordered": Law(
-        lambda q: dist.TransformedDistribution(dist.Normal(q, 2.0).to_event(1), transforms.OrderedTransform()), 3, tensor([[-1.0, 0.5, 7.0]])
+        lambda q: dist.TransformedDistribution(dist.Normal(q, 2.0).to_event(1), transforms.OrderedTransform()),
+        3,
+        tensor([[-1.0, 0.5, 7.0]]),
     ),
     "Uniform": Law(lambda q: dist.Uniform(-4 - positive(q[0]), 13 + positive(q[1])), 2, REAL),
     "Unit": Law(lambda q: dist.Unit(-(q[0] ** 2)), 1, torch.zeros(1, 0).double(), latent=False),
     "VonMises": Law(lambda q: dist.VonMises(q[0], positive(q[1])), 2, tensor([-2.0, 0.3, 3.1])),
     "VonMises3D": Law(lambda q: dist.VonMises3D(q), 3, tensor([[0.6, 0.8, 0.0], [-1.0, 0.0, 0.0]]), latent=False),
     "Weibull": Law(lambda q: dist.Weibull(positive(q[0]), positive(q[1])), 2, POSITIVE),
-    "Wishart": Law(lambda q: dist.Wishart(4 + positive(q[4]), covariance_matrix=spread(q, 2)), 5, spread(tensor([1.0, 2, 0.5, -1]), 2)[None], latent=False),
+    "Wishart": Law(
+        lambda q: dist.Wishart(tensor(4.5), covariance_matrix=spread(q, 2)), 4, spread(tensor([1.0, 2, 0.5, -1]), 2)[None], latent=False
+    ),
     "ZeroInflatedNegativeBinomial": Law(
         lambda q: dist.ZeroInflatedNegativeBinomial(positive(q[0]), logits=q[1], gate=unit(q[2])), 3, COUNTS, latent=False
     ),
     "ZeroInflatedPoisson": Law(lambda q: dist.ZeroInflatedPoisson(positive(q[0]), gate_logits=q[1]), 2, COUNTS, latent=False),
-    "ZeroInflatedDistribution": Law(lambda q: dist.ZeroInflatedDistribution(dist.Poisson(positive(q[0])), gate=unit(q[1])), 2, COUNTS, latent=False),
+    "ZeroInflatedDistribution": Law(
+        lambda q: dist.ZeroInflatedDistribution(dist.Poisson(positive(q[0])), gate=unit(q[1])), 2, COUNTS, latent=False
+    ),
 }
