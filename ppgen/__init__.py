@@ -30,6 +30,7 @@ _EXPORTS = {
     "learn": "tasks",
     "predict": "tasks",
     "sample": "tasks",
+    "scan": "scanning",
     "score": "tasks",
     "structure": "graph",
 }
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from .graph import Structure, structure
     from .posterior import Posterior
     from .program import Program
+    from .scanning import scan
     from .targets import LogDensity
     from .tasks import Score, infer, learn, predict, sample, score
 

@@ -13,9 +13,11 @@ from torch.distributions import biject_to
 
 from .errors import RecordingError
 from .joint import Joint
+from .loops import graph_of
 from .lowering import Lowered, Run, differentiated, lower, over_batch
 from .program import Evaluation, FromPosition, FromValues, Program
 from .recording import Recording, device_of, read_eagerly, support_of
+from .rolling import rolled
 from .sites import Latent, Site
 from .straightline import Graph
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from .native.kernel import BoundKernel
 
 __all__ = ["DensityReading", "EagerReading", "RecordedReading"]
+
+
+MANY = 24  # sites, from which a loop among them is looked for
 
 
 class DensityReading(Protocol):
@@ -93,8 +98,16 @@ class RecordedReading:
 
     def _graph(self, which: str) -> Any:
         if which not in self._graphs:
-            self._graphs[which] = getattr(self.recording, f"{which}_graph")(self.dtype)
+            made = getattr(self.recording, f"{which}_graph")(self.dtype)
+            self._graphs[which] = rolled(made) if isinstance(made, Graph) else made
         return self._graphs[which]
+
+    def _total(self) -> Graph:
+        """The factors of many sites, summed in a loop where the sites were in one."""
+        if "total" not in self._graphs:
+            place = self.recording.tape.inputs["position"].value.to(self.dtype)
+            self._graphs["total"] = rolled(graph_of(lambda *inputs: [self._sum(*inputs)], [place, *self._others]))
+        return self._graphs["total"]
 
     def compile(self, points: int) -> bool:
         """Lower the density for a number of points, and compute what depends on data and parameters alone; False where that is
@@ -127,12 +140,18 @@ class RecordedReading:
 
     def _density(self, position: Tensor, *others: Tensor) -> Tensor:
         """(dim,) -> (): the recorded factors, enumerated sites summed out, Jacobians added."""
+        return self._total()(position, *others)[0] if len(self.sites) >= MANY else self._sum(position, *others)
+
+    def _sum(self, position: Tensor, *others: Tensor) -> Tensor:
         outputs = self._graph("density")(position, *others)
         names, n = list(self.sites), len(self.sites)
         total, _ = self.joint(dict(zip(names, outputs[:n], strict=True)), dict(zip(names, outputs[n : 2 * n], strict=True)))
         return sum(outputs[2 * n :], total).to(self.dtype)
 
     def _over(self, graph: Graph, given: Sequence[Tensor], count: int) -> tuple[Tensor, ...]:
+        if count == 1 and given:
+            with torch.no_grad():  # long graphs take several times as long under vmap
+                return tuple(o[None] for o in graph(*(g[0] for g in given), *self._others))
         return over_batch(lambda *a: graph(*a, *self._others), given, count)
 
     def constrain(self, position: Tensor) -> dict[str, Tensor]:

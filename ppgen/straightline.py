@@ -6,6 +6,7 @@ in it. The tape makes the nodes.
 
 import gc
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from .errors import RecordingError
 
-__all__ = ["Graph", "Node", "collector_paused", "cut", "identity", "item", "leaves", "mapped"]
+__all__ = ["Composite", "Graph", "Node", "collector_paused", "cut", "identity", "item", "leaves", "mapped"]
 
 Leaf = TypeVar("Leaf")
 
@@ -94,6 +95,24 @@ def identity(x: Tensor) -> Tensor:
 def item(sequence: Sequence[Any], i: int) -> Any:
     """Output number i of an operation that returns several."""
     return sequence[i]
+
+
+class Composite(ABC):
+    """An operation that is made of graphs: a loop over a step."""
+
+    @abstractmethod
+    def __call__(self, *args: Any) -> Any: ...
+
+    @abstractmethod
+    def retyped(self, old: torch.dtype, new: torch.dtype) -> "Composite":
+        """The same with constants and dtype arguments of dtype `old` in `new`."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Everything but the constants, as text: what a fingerprint is made of."""
+
+    @abstractmethod
+    def constants(self) -> "list[Tensor]": ...
 
 
 class Graph:
@@ -175,7 +194,8 @@ class Graph:
         return "\n".join([*lines, "return " + ", ".join(names[id(o)] for o in self.outputs)])
 
     def constants(self) -> list[Tensor]:
-        return [n.constant for n in self.nodes if n.constant is not None]
+        own = [n.constant for n in self.nodes if n.constant is not None]
+        return own + [t for n in self.nodes if isinstance(n.target, Composite) for t in n.target.constants()]
 
 
 class Source:
@@ -262,7 +282,7 @@ def cut(
     new: dict[int, Node] = {}
     inputs = []
     for g in given:
-        copy = Node(value=g.value)
+        copy = Node(value=_retyped(g.value, retype))
         copy.name = g.name or g.mark
         new[id(g)] = copy
         inputs.append(copy)
@@ -301,7 +321,7 @@ def _needed(given: Sequence[Node], outputs: Sequence[Node]) -> set[int]:
 def _rebuild(node: Node, new: dict[int, Node], seen: dict[Any, Node], retype: tuple[torch.dtype, torch.dtype] | None) -> Node | None:
     """The twin of a recorded node in a cut graph; None where an equal one is there already or a mark is passed through."""
     if node.constant is not None:
-        copy = Node(value=node.value)
+        copy = Node(value=_retyped(node.value, retype))
         copy.constant = _retyped(node.constant, retype)
         new[id(node)] = copy
         return None
@@ -311,11 +331,12 @@ def _rebuild(node: Node, new: dict[int, Node], seen: dict[Any, Node], retype: tu
         return None
     if retype is not None:
         args, kwargs = mapped((args, kwargs), torch.dtype, lambda d: retype[1] if d == retype[0] else d)
-    made = Node(node.target, args, kwargs, node.value)
+    target = node.target.retyped(*retype) if retype is not None and isinstance(node.target, Composite) else node.target
+    made = Node(target, args, kwargs, _retyped(node.value, retype))
     if not node.random and all(p.constant is not None for p in made.parents):
         plain_args, plain_kwargs = mapped((args, kwargs), Node, lambda m: m.constant)
-        result = node.target(*plain_args, **plain_kwargs)
-        folded = Node(value=node.value)
+        result = target(*plain_args, **plain_kwargs)
+        folded = Node(value=made.value)
         folded.constant = result
         new[id(node)] = folded
         return None
@@ -330,8 +351,8 @@ def _rebuild(node: Node, new: dict[int, Node], seen: dict[Any, Node], retype: tu
     return made
 
 
-def _retyped(t: Tensor, retype: tuple[torch.dtype, torch.dtype] | None) -> Tensor:
-    return t.to(retype[1]) if retype is not None and t.dtype == retype[0] else t
+def _retyped(t: Any, retype: tuple[torch.dtype, torch.dtype] | None) -> Any:
+    return t.to(retype[1]) if retype is not None and isinstance(t, Tensor) and t.dtype == retype[0] else t
 
 
 def _key_of(x: Any) -> Any:

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple, Self
 import pyro
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _get_current_dispatch_mode
 
 from .errors import ProgramError, RecordingError
 from .noise import RECIPES, arguments_of, draw_noise
 from .straightline import Graph, Node, collector_paused, cut, identity, item, leaves, mapped
 from .watch import Watch
 
-__all__ = ["Graph", "Node", "Steered", "Tape", "ValueRead", "Watch", "cut"]
+__all__ = ["Graph", "Node", "Steered", "Tape", "ValueRead", "Watch", "current_tape", "cut"]
 
 aten = torch.ops.aten
 IDENTITIES = {aten.alias.default, aten.lift_fresh.default, aten.lift_fresh_copy.default}
@@ -33,6 +33,12 @@ RESHAPES = {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapdims_", "swapaxes
 UNWRITABLE = {"set_", "resize_", "resize_as_"}
 OURS = Path(__file__).parent
 LIBRARIES = (Path(torch.__file__).parent, Path(pyro.__file__).parent)
+
+
+def current_tape() -> "Tape | None":
+    """The tape that records what happens now."""
+    mode = _get_current_dispatch_mode()
+    return mode if isinstance(mode, Tape) else None
 
 
 class Steered(Exception):  # noqa: N818  a signal, never an error that a user sees
@@ -184,6 +190,12 @@ class Tape(TorchDispatchMode):
             return self._bind(t, self._add(aten.index.Tensor, (flat, [self._constant(places)]), {}, t))
         return self._constant(t)
 
+    def call(self, target: Any, args: tuple[Any, ...], outputs: Sequence[Tensor]) -> None:
+        """Note an operation of several outputs that is not torch's and has been done."""
+        node = self._add(target, mapped(args, Tensor, self.node), {}, None)
+        for i, o in enumerate(outputs):
+            self._bind(o, self._add(item, (node, i), {}, o))
+
     def _add(self, target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], value: Any) -> Node:
         node = Node(target, args, kwargs, value)
         self.nodes.append(node)
@@ -294,6 +306,7 @@ class Tape(TorchDispatchMode):
         twin = getattr(aten, _name(func).rstrip("_"))
         twin = getattr(twin, func._overloadname if func._overloadname in twin.overloads() else "int")
         with _disable_current_modes(), torch.no_grad():
+            before.value = args[0].detach()  # it keeps its shape
             func(*args)
             value = args[0].detach()
         self._bind(args[0], self._add(twin, (before, *args[1:]), {}, value))
