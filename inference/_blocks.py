@@ -17,6 +17,7 @@ from torch import Tensor
 from ..keys import Key
 from ..targets import LogDensity
 from ._metric import Metric
+from ._normals import SPILL
 from ._trajectory import AVERAGE, DRAWS, ERROR, FLOAT, HEAD, HERE, JOB, LP, MADE, POSITION, SLOPE, STEP, TARGET, VALUE
 
 __all__ = ["Averaging", "Drawn", "Sampler", "State", "Workshop", "evaluate"]
@@ -92,7 +93,7 @@ class Workshop:
     def draw(self, state: State, step_size: Tensor, averaging: Averaging, metric: Metric, key: Key, count: int, aim: float) -> Drawn:
         """A block of `count` draws, or fewer where the flag is set; `aim`: acceptance rate to adapt the step size to, or 0."""
         chains, dim = state.position.shape
-        memory = np.zeros((chains, HEAD + self.sampler.rows * dim))
+        memory = np.zeros((chains, HEAD + self.sampler.rows * dim + SPILL))
         _fill(memory, state, step_size, averaging)
         positions, stats = np.empty((chains, count, dim)), np.empty((chains, count, len(self.sampler.stats)))
         gradients = np.empty((chains, count if aim else 0, dim))

@@ -19,12 +19,12 @@ import numpy as np
 from numba import int64, njit
 
 from .. import keys
-from ..keys import _unit as unit
-from ..keys import philox, uniform
+from ..keys import uniform
 from ..native import calling
 from ..native.calling import HOW, call, compiled, doubles, floats, integers, matrix, vector
-from . import _metric
+from . import _metric, _normals
 from ._metric import to_position, to_whitened
+from ._normals import normals
 
 __all__ = [
     "DIVERGENCE",
@@ -55,13 +55,13 @@ __all__ = [
 FLOAT = 8  # bytes
 HEAD = 16
 STEP, LP, TARGET, ERROR, AVERAGE, DRAWS, MADE, VALUE = 0, 1, 2, 3, 4, 5, 6, HEAD - 1  # in the head
-GRADIENT, POSITION, MOMENTUM, FORCE, HERE, SLOPE, SCRATCH, ROWS = range(8)  # rows; an engine's own begin at ROWS
+GRADIENT, HERE, SLOPE, POSITION, MOMENTUM, FORCE, SCRATCH, ROWS = range(8)  # rows; an engine's own begin at ROWS
 MOMENTA = 0  # stream of the key
 DIVERGENCE = 1000.0  # nats of energy error
 STATS = ("acceptance_rate", "n_steps", "diverging", "energy", "step_size", "lp")  # of every draw, by ArviZ's names
 
 part = njit(**HOW)  # of a chain's code
-chain_code = compiled(keys, calling, _metric, sys.modules[__name__])  # the whole, kept on disk
+chain_code = compiled(keys, calling, _metric, _normals, sys.modules[__name__])  # the whole, kept on disk
 
 
 # A block of draws of one chain. Compiled code has it by reference; addresses are of what others keep alive.
@@ -156,7 +156,7 @@ def whiten(job, gradient, out):  # type: ignore[no-untyped-def]
 @part
 def launch(job, draw):  # type: ignore[no-untyped-def]
     """A fresh momentum where the chain is. Returns the log joint density of both, -H."""
-    normals(job, draw)
+    normals(place(job, MOMENTUM), job.dim, job.seed, int64(MOMENTA), draw, job.chain)  # nothing beyond is needed any more
     whiten(job, place(job, SLOPE), place(job, FORCE))
     copy(job.dim, row(job, HERE), row(job, POSITION))
     return head(job)[LP] - kinetic(job)
@@ -212,18 +212,6 @@ def energy_change(log_joint, start):  # type: ignore[no-untyped-def]
     """How far the log joint density is above the start's; -inf where that is not a number."""
     change = log_joint - start
     return change if -math.inf < change < math.inf else -math.inf
-
-
-@part
-def normals(job, draw):  # type: ignore[no-untyped-def]
-    """A momentum: the first numbers of a stream, as keys.normal gives them, two at a time."""
-    p = row(job, MOMENTUM)
-    for i in range((job.dim + 1) >> 1):
-        a, b, c, d = philox(job.seed, i, int64(MOMENTA), draw, job.chain)
-        radius, angle = math.sqrt(-2.0 * math.log(1.0 - unit(a, b))), 2.0 * math.pi * unit(c, d)
-        p[2 * i] = radius * math.cos(angle)
-        if 2 * i + 1 < job.dim:
-            p[2 * i + 1] = radius * math.sin(angle)
 
 
 # What comes of a draw

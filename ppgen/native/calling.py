@@ -127,7 +127,7 @@ class _Cache(FunctionCache):
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(signature, target_context)
-        except Exception:  # whatever Numba's reader raises at an entry half written, or of another version of this package
+        except Exception:  # noqa: BLE001 -- whatever Numba's reader raises at an entry half written, or of another version of this package
             self.flush()
             return None
 
