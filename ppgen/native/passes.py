@@ -4,11 +4,12 @@ from .forwarding import forwarded, swept
 from .fusion import merged, strips
 from .ir import Program
 from .jamming import jammed
+from .rolling import rolled
 from .unrolling import unrolled
 
-__all__ = ["forwarded", "jammed", "merged", "optimised", "strips", "swept", "unrolled"]
+__all__ = ["forwarded", "jammed", "merged", "optimised", "rolled", "strips", "swept", "unrolled"]
 
 
 def optimised(program: Program) -> Program:
     """All passes. Results are equal to the last bit: no pass changes the order of operations on any value."""
-    return unrolled(swept(forwarded(jammed(merged(strips(program))))))
+    return unrolled(swept(forwarded(jammed(merged(strips(rolled(program)))))))
