@@ -26,16 +26,16 @@ Coordinate: TypeAlias = int | Ref  # an axis of the result, or whole numbers ove
 
 
 class Place(NamedTuple):
-    """Where an iteration of a nest finds its element: after the loops `depth` deep; inside: is it in range? None where that is known."""
+    """Where an iteration of a nest finds its element, known `depth` loops deep; inside: is it in range? None where that is known."""
 
-    index: Index
+    at: Index
     depth: int
     inside: Value | None
 
 
 def _place(nests: Nests, g: int, x: Ref, coordinates: Sequence[Coordinate], shape: Sequence[int]) -> Place:
-    """The place in memory of x's element at coordinates, one for each of its dimensions, in a nest over a shape."""
-    nest, offset, terms, depth, inside = nests[g], x.base.offset + x.offset, [], 0, None
+    """The place in its base of x's element at coordinates, one for each of its dimensions, in a nest over a shape."""
+    nest, offset, terms, depth, inside = nests[g], x.offset, [], 0, None
     axes = [d for d, n in enumerate(shape) if n != 1]
     for c, stride, length in zip(coordinates, x.strides, x.shape, strict=True):
         if isinstance(c, int):
@@ -97,8 +97,7 @@ def scattered(nests: Nests, out: Ref, coordinates: Sequence[Coordinate], x: Ref,
     indices = [c for c in coordinates if isinstance(c, Ref)]
     g = nests.nest([x, *indices], shape, out.base.made)
     index, _, inside = _place(nests, g, out, coordinates, shape)
-    value = _marked(nests.read(x, g, shape).to("f" if out.kind == "b" else out.kind), inside)
-    nests[g].store(str(out.base.buffer), index, value, how)
+    nests.save(nests[g], out.base, index, _marked(nests.read(x, g, shape).to(out.kind), inside), how)
     out.base.made = g
     return out
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import LoweringError
 from .ir import Index, contiguous
-from .placement import Nests, Operand, Ref, kind_of
+from .placement import Nests, Ref, kind_of
 from .pointwise import where
 from .reductions import Lazy, Rule
 
@@ -46,15 +46,22 @@ def viewed(nests: Nests, x: Ref, shape: tuple[int, ...], operation: Callable[[Te
         return x
     if any(s < 0 for s in x.strides):
         x = nests.copied(x)
-    for r in (x, None):
-        r = r or nests.copied(x)
-        try:
-            t = operation(NOWHERE.as_strided(r.shape, r.strides, r.offset))
-        except RuntimeError:  # no view of these strides has this shape
-            continue
-        if t._base is not None:
-            return Ref(r.base, shape, t.stride(), int(t.storage_offset()))
-    raise LoweringError(f"no view of shape {shape} of a contiguous tensor of shape {x.shape}")
+    found = _strides(x, operation)
+    if found is None:  # no view of these strides has this shape
+        x = nests.copied(x)
+        found = _strides(x, operation)
+    if found is None:
+        raise LoweringError(f"no view of shape {shape} of a contiguous tensor of shape {x.shape}")
+    return found
+
+
+def _strides(x: Ref, operation: Callable[[Tensor], Tensor]) -> Ref | None:
+    """A view of x; None where torch would copy."""
+    try:
+        t = operation(NOWHERE.as_strided(x.shape, x.strides, x.offset))
+    except RuntimeError:
+        return None
+    return None if t._base is None else Ref(x.base, tuple(t.shape), t.stride(), int(t.storage_offset()))
 
 
 def _same(nests: Nests, like: Tensor, x: Ref, *args: Any, **settings: Any) -> Ref:
@@ -149,7 +156,7 @@ def taken(nests: Nests, x: Ref, operation: Callable[[Tensor], Tensor]) -> Ref:
     g = nests.nest([x._replace(shape=(), strides=()), at], shape, x.base.made)
     nest = nests[g]
     i = nests.read(at, g, shape)
-    return nests.keep(nests.load(nest, x.base, Index(x.base.offset, ((str(i.scalar), 1),)), i.depth), g, shape)
+    return nests.keep(nests.load(nest, x.base, Index(0, ((str(i.scalar), 1),)), i.depth), g, shape)
 
 
 # Tensors put into others
@@ -252,7 +259,7 @@ def triangle(lower: bool) -> Rule:
         g = nests.nest([x], shape)
         axes = [d for d, n in enumerate(shape) if n != 1]
         row, column = (nests[g].coordinate(axes.index(d)) if d in axes else 0 for d in (len(shape) - 2, len(shape) - 1))
-        inside = (column <= row + diagonal) if lower else (column >= row + diagonal)  # type: ignore[operator]
+        inside = (column <= row + diagonal) if lower else (column >= row + diagonal)
         if isinstance(inside, bool):
             return x if inside else nests.literal(0.0, shape, x.kind)
         return nests.keep(where(inside, nests.read(x, g, shape), 0.0).to(x.kind), g, shape)
@@ -260,7 +267,7 @@ def triangle(lower: bool) -> Rule:
     return rule
 
 
-# Tensors of one number
+# Tensors of one number, and numbers that depend on the dtype
 
 
 def _full_of(number: float | None, position: int = -1) -> Rule:
@@ -268,13 +275,9 @@ def _full_of(number: float | None, position: int = -1) -> Rule:
 
     def rule(nests: Nests, like: Tensor, *args: Any, **settings: Any) -> Ref:
         x = nests.ref(args[position] if number is None else number)
-        return _cast(nests, like, x).spread(like.shape) if x.number is None else nests.literal(x.number, like.shape, kind_of(like.dtype))
+        return _cast(nests, like, x).spread(like.shape)
 
     return rule
-
-
-def _masked_fill(nests: Nests, like: Tensor, x: Ref, mask: Ref, value: Operand) -> Ref:
-    return nests.pointwise(lambda v, m, new: where(m, new.to(v.kind), v), x, mask, value)
 
 
 def _nan_to_num(
@@ -294,16 +297,16 @@ RULES: Mapping[str, Rule] = {
     **{name: view(getattr(aten, name)) for name in VIEWS},
     **{f"{name}_copy": view(getattr(aten, name)) for name in VIEWS if name != "reshape"},
     "_unsafe_view": view(aten.view),
-    **{name: _same for name in ("clone", "alias", "detach", "contiguous", "lift_fresh", "lift_fresh_copy", "positive")},
-    **{name: _cast for name in ("_to_copy", "to", "type_as")},
+    **dict.fromkeys(("clone", "alias", "detach", "contiguous", "lift_fresh", "lift_fresh_copy", "positive"), _same),
+    **dict.fromkeys(("_to_copy", "to", "type_as"), _cast),
     **{name: _many(getattr(aten, name.removeprefix("unsafe_"))) for name in SPLITS},
     **{name: moved(getattr(aten, name)) for name in ("flip", "roll", "repeat", "rot90")},
     **{name: _full_of(0.0) for name in ("zeros_like", "new_zeros", "zeros", "empty_like", "new_empty", "empty", "new_empty_strided")},
     **{name: _full_of(1.0) for name in ("ones_like", "new_ones", "ones")},
     "full_like": _full_of(None, 1), "new_full": _full_of(None, 2), "full": _full_of(None, 1), "fill": _full_of(None, 1),
-    "scalar_tensor": _full_of(None, 0), "copy": _copy, "as_strided": _as_strided, "cat": _cat, "stack": _stack, "constant_pad_nd": _pad, "diag_embed": _diag_embed,
-    "tril": triangle(lower=True), "triu": triangle(lower=False), "slice_scatter": scattered(aten.slice),
-    "select_scatter": scattered(aten.select), "as_strided_scatter": _as_strided_scatter, "diagonal_scatter": scattered(aten.diagonal), "slice_backward": backward(aten.slice),
-    "select_backward": backward(aten.select), "diagonal_backward": backward(aten.diagonal), "masked_fill": _masked_fill,
-    "nan_to_num": _nan_to_num,
+    "scalar_tensor": _full_of(None, 0), "copy": _copy, "as_strided": _as_strided, "as_strided_scatter": _as_strided_scatter,
+    "cat": _cat, "stack": _stack, "constant_pad_nd": _pad, "diag_embed": _diag_embed, "tril": triangle(lower=True),
+    "triu": triangle(lower=False), "slice_scatter": scattered(aten.slice), "select_scatter": scattered(aten.select),
+    "diagonal_scatter": scattered(aten.diagonal), "slice_backward": backward(aten.slice), "select_backward": backward(aten.select),
+    "diagonal_backward": backward(aten.diagonal), "nan_to_num": _nan_to_num,
 }  # fmt: skip

@@ -88,7 +88,7 @@ class Nest:
         """variable = operation(variable, new) in every iteration; `set` puts new in its place."""
         match operation:
             case "set" | "add" | "max":
-                self.heads[-1].append(Update(str(variable.scalar), new.scalar, operation))  # type: ignore[arg-type]
+                self.heads[-1].append(Update(str(variable.scalar), new.scalar, operation))
             case _:
                 name = self.names()
                 self.heads[-1].append(Let(name, variable.kind, operation, (variable.scalar, new.scalar)))

@@ -8,7 +8,7 @@ earliest nest of its shape after everything that it reads. Dimensions of size 1 
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -48,6 +48,7 @@ class Base:
     buffer   where it stands in memory, None where it does not (yet)
     source   the constant or the number of the handed value that is laid there; reals: the same laid once more, as reals
     below    whole numbers 0, ..., below - 1, by construction
+    terms    strides of variables of loops around the nests, which its place depends on
     """
 
     kind: Kind
@@ -61,10 +62,15 @@ class Base:
     source: Tensor | int | None = None
     below: int | None = None
     reals: "Base | None" = None
+    terms: tuple[tuple[str, int], ...] = ()
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    def at(self, index: Index) -> Index:
+        """A place in the buffer from one that is counted from the base's first element."""
+        return Index(self.offset + index.offset, (*index.terms, *self.terms))
 
 
 class Ref(NamedTuple):
@@ -141,13 +147,16 @@ def kind_of(dtype: torch.dtype) -> Kind:
 
 
 class Nests:
-    """The program while it is being made: nests in the order in which they run, and memory."""
+    """The program while it is being made: nests in the order in which they run, and memory.
 
-    def __init__(self) -> None:
-        self.names = Names()
-        self.sizes = dict.fromkeys(BUFFERS, 0)
-        self.pieces: list[Piece] = []
-        self.checked: dict[Checked, None] = {}
+    outer    nests of which these will stand in a loop: names and memory are common
+    """
+
+    def __init__(self, outer: "Nests | None" = None) -> None:
+        self.names = Names() if outer is None else outer.names
+        self.sizes: dict[str, int] = dict.fromkeys(BUFFERS, 0) if outer is None else outer.sizes
+        self.pieces: list[Piece] = [] if outer is None else outer.pieces
+        self.checked: dict[Checked, None] = {} if outer is None else outer.checked
         self.destination: Ref | None = None  # where in `out` the operation that is being translated may leave its result
         self._nests: list[Nest] = []
         self._open: dict[tuple[int, ...], list[int]] = {}  # shape -> numbers of the nests that may be joined
@@ -160,9 +169,8 @@ class Nests:
     # Tensors
 
     def literal(self, x: Number, shape: Sequence[int] = (), kind: Kind | None = None) -> Ref:
-        number = literal(self._aside, x).to(kind or kind_of_number(x)).number
-        assert number is not None
-        return Ref(Base(kind or kind_of_number(x), (), number), tuple(shape), (0,) * len(shape))
+        value = literal(self._aside, x).to(kind or kind_of_number(x))
+        return Ref(Base(value.kind, (), value.number), tuple(shape), (0,) * len(shape))
 
     def given(self, buffer: str, t: Tensor) -> Ref:
         """An input: memory that is filled anew at every call."""
@@ -207,13 +215,21 @@ class Nests:
             base.buffer = "k" if base.kind == "i" else "c"
             base.offset = self._take(base.buffer, base.size)
             self.pieces.append(Piece(base.buffer, base.offset, base.size, base.source))
-            return
-        value, nest = base.local, self._nests[base.made]
-        assert value is not None
-        base.buffer = "m" if base.kind == "i" else "w"
-        base.offset = self._take(base.buffer, base.size)
-        index = nest.place(base.offset, contiguous(nest.shape[: base.depth]))
-        nest.store(base.buffer, index, value.to("f") if base.kind == "b" else value, tail=base.depth if base.depth < nest.rank else None)
+        elif base.local is not None:
+            nest = self._nests[base.made]
+            base.buffer = "m" if base.kind == "i" else "w"
+            base.offset = self._take(base.buffer, base.size)
+            index = nest.place(base.offset, contiguous(nest.shape[: base.depth]))
+            value = base.local.to("f" if base.kind == "b" else base.kind)
+            nest.store(base.buffer, index, value, tail=base.depth if base.depth < nest.rank else None)
+
+    def lent(self, ref: Ref) -> Ref:
+        """A tensor as nests in a loop after these see it: there from the start, in memory."""
+        if ref.number is not None:
+            return ref
+        ref = self.standing(ref)
+        local = ref.base.local if ref.base.depth == 0 else None
+        return ref._replace(base=replace(ref.base, made=-1, local=local))
 
     # Nests
 
@@ -263,12 +279,11 @@ class Nests:
             return Value(nest, base.local.scalar, base.kind)
         self._stand(base)
         strides = [s for s, d in zip(ref.spread(shape).strides, shape, strict=True) if d != 1]
-        return self.load(
-            nest, base, nest.place(base.offset + ref.offset, strides), max((d + 1 for d, s in enumerate(strides) if s), default=0)
-        )
+        return self.load(nest, base, nest.place(ref.offset, strides), max([d + 1 for d, s in enumerate(strides) if s], default=0))
 
     def load(self, nest: Nest, base: Base, index: Index, depth: int) -> Value:
-        value = nest.load(str(base.buffer), "f" if base.kind == "b" else base.kind, index, depth)
+        """What stands at a place that is counted from a base's first element."""
+        value = nest.load(str(base.buffer), "f" if base.kind == "b" else base.kind, base.at(index), depth)
         return value.to(base.kind)
 
     def keep(self, value: Value, g: int, shape: Sequence[int], *, depth: int | None = None) -> Ref:
@@ -305,8 +320,12 @@ class Nests:
         g = self.nest([ref], into.shape, after)
         nest, value = self._nests[g], self.read(ref, g, into.shape)
         strides = [s for s, d in zip(into.strides, into.shape, strict=True) if d != 1]
-        nest.store(str(base.buffer), nest.place(base.offset + into.offset, strides), value.to("f" if base.kind == "b" else base.kind), how)
+        self.save(nest, base, nest.place(into.offset, strides), value, how)
         base.made = max(base.made, g)
+
+    def save(self, nest: Nest, base: Base, index: Index, value: Value, how: How = "set", tail: int | None = None) -> None:
+        """A value to a place that is counted from a base's first element."""
+        nest.store(str(base.buffer), base.at(index), value.to("f" if base.kind == "b" else base.kind), how, tail)
 
     def copied(self, ref: Ref) -> Ref:
         """The tensor in memory of its own, contiguous."""
@@ -323,9 +342,8 @@ class Nests:
 
     def view(self, ref: Ref) -> View:
         """A tensor in memory as loops of other makers read it."""
-        base = self.standing(ref).base
-        ref = ref if base is ref.base else Ref(base, ref.shape, contiguous(ref.shape))
-        return View(str(base.buffer), ref.shape, ref.strides, base.offset + ref.offset)
+        ref = self.copied(ref) if ref.base.terms else self.standing(ref)
+        return View(str(ref.base.buffer), ref.shape, ref.strides, ref.base.offset + ref.offset)
 
     def computed(self, write: Callable[..., Any], operands: Sequence[Ref], results: Sequence[Ref]) -> None:
         """Loops of another maker: `write(writer, *views of operands, *views of results)`, the results memory just made."""

@@ -11,7 +11,9 @@ from typing import TypeAlias
 from ..errors import LoweringError
 from .nest import Number, Value, apply, literal, value_of, wider
 
-__all__ = ["FORMULAS", "eq", "exp", "log", "log1p", "larger", "sqrt", "where"]
+__all__ = [
+    "FORMULAS", "absolute", "eq", "exp", "isinf", "isnan", "larger", "log", "log_sigmoid", "powers", "smaller", "sqrt", "where",
+]  # fmt: skip
 
 Formula: TypeAlias = Callable[..., Value]
 Either: TypeAlias = Value | Number
@@ -154,6 +156,10 @@ def fmax(x: Value, y: Value) -> Value:
 
 def fmin(x: Value, y: Value) -> Value:
     return where(isnan(x), y, where(isnan(y), x, smaller(x, y)))
+
+
+def masked_fill(x: Value, mask: Value, value: Value) -> Value:
+    return where(mask, value.to(x.kind), x)
 
 
 def addcmul(x: Value, a: Value, b: Value, value: Value | None = None) -> Value:
@@ -373,7 +379,7 @@ FORMULAS: Mapping[str, Formula] = {
     "leaky_relu_backward": leaky_relu_backward, "lerp": lerp, "lgamma": lgamma, "log": log, "log10": lambda x: log(x) / math.log(10.0),
     "log1p": log1p, "log2": lambda x: log(x) / LOG_2, "log_sigmoid_backward": log_sigmoid_backward, "logaddexp": logaddexp,
     "logical_and": lambda x, y: x & y, "logical_not": lambda x: ~x, "logical_or": lambda x, y: x | y, "logical_xor": lambda x, y: x ^ y,
-    "logit": logit, "logit_backward": logit_backward, "lt": lambda x, y: x < y, "maximum": larger,
+    "logit": logit, "logit_backward": logit_backward, "lt": lambda x, y: x < y, "masked_fill": masked_fill, "maximum": larger,
     "minimum": smaller, "mul": mul, "mvlgamma": mvlgamma, "ne": ne, "neg": lambda x: -x, "polygamma": polygamma, "pow": powers,
     "reciprocal": reciprocal, "relu": relu, "remainder": remainder, "round": rounding("round"), "rsqrt": lambda x: 1.0 / sqrt(x),
     "rsub": rsub, "sgn": sign, "sigmoid": sigmoid, "sigmoid_backward": sigmoid_backward, "sign": sign,

@@ -15,7 +15,7 @@ from ..errors import LoweringError
 from .ir import contiguous
 from .nest import Number, Value
 from .placement import Nests, Operand, Ref, core, kind_of
-from .pointwise import absolute, eq, exp, isinf, isnan, larger, log, log1p, log_sigmoid, powers, smaller, sqrt, where
+from .pointwise import absolute, exp, isinf, isnan, larger, log, log_sigmoid, powers, smaller, sqrt, where
 
 __all__ = ["RULES", "Lazy", "Rule", "argreduce", "dims_of", "reduce"]
 
@@ -79,13 +79,13 @@ def _scattered(nests: Nests, operation: Any, x: Ref, kept: Sequence[int], inner:
     nest, value = nests[g], nests.read(x, g, x.shape)
     strides = dict(zip(kept, contiguous(shape), strict=True))
     loops = [d for d, n in enumerate(x.shape) if n != 1]
-    place = nest.place(out.base.offset, [strides.get(d, 0) for d in loops])
+    place = nest.place(0, [strides.get(d, 0) for d in loops])
     if inner < len(loops):
         total = nest.variable(start, inner)
         nest.update(total, operation, value)
-        nest.store(str(out.base.buffer), place, total, operation, tail=inner)
+        nests.save(nest, out.base, place, total, operation, tail=inner)
     else:
-        nest.store(str(out.base.buffer), place, value, operation)
+        nests.save(nest, out.base, place, value, operation)
     out.base.made = g
     return out
 

@@ -3,11 +3,12 @@
     program, pieces, indices, inputs, outputs = translate(graph, torch.float64)
 
 Every operation of the graph has a rule, found by its name: elementwise ones are formulas (pointwise.py), the others say which
-elements go where (movement.py, indexing.py), what is summed (reductions.py) and which loops of linear algebra run (linear.py).
+elements go where (movement.py, indexing.py, sorting.py), what is summed (reductions.py), which loops of linear algebra run (linear.py) and
+what is repeated (looping.py).
 placement.py decides what is fused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor
 
 from ..errors import LoweringError
-from ..straightline import Graph, Node, collector_paused, identity, item
-from . import indexing, linear, movement, reductions, sorting
-from .ir import Program, View, contiguous
+from ..loops import Scan
+from ..straightline import Graph, Node, collector_paused, identity, item, mapped
+from . import indexing, linear, looping, movement, reductions, sorting
+from .ir import Program, View
 from .placement import Checked, Nests, Piece, Ref, kind_of
 from .pointwise import FORMULAS
 from .reductions import Rule
@@ -25,7 +27,6 @@ from .reductions import Rule
 __all__ = ["Checked", "Given", "Piece", "Translation", "translate"]
 
 REALS = {torch.float64: False, torch.float32: True}  # dtypes of programs; is it single precision?
-MANY: tuple[type, ...] = (list, tuple)
 
 
 class Given(NamedTuple):
@@ -58,7 +59,7 @@ def translate(graph: Graph, dtype: torch.dtype) -> Translation:
     """
     if dtype not in REALS:
         raise LoweringError(f"programs compute in float64 or float32, not in {dtype}")
-    return _Translator(graph, dtype).translation()
+    return _Translator(dtype, Nests()).whole(graph)
 
 
 def _literal_of(t: Tensor) -> float | int | bool | None:
@@ -66,32 +67,45 @@ def _literal_of(t: Tensor) -> float | int | bool | None:
     if not t.numel() or t.is_complex():
         return None
     first = t[(0,) * t.dim()]
-    uniform = t.numel() == 1 or bool((t == first).all())
+    uniform = t.numel() == 1 or bool((t == first).all()) or bool(t.isnan().all())
     number: float | int | bool = first.item()
-    return number if uniform or (number != number and bool(t.isnan().all())) else None
+    return number if uniform else None
 
 
 class _Translator:
-    """One pass over a graph in order."""
+    """One pass over nodes in order, into nests.
 
-    def __init__(self, graph: Graph, dtype: torch.dtype):
-        self.graph, self.dtype, self.nests = graph, dtype, Nests()
-        self.known: dict[int, Any] = {}  # id of a node -> its Ref, or what its outputs are
+    known    id of a node -> its tensor, or what its outputs are
+    """
 
-    def translation(self) -> Translation:
-        inputs = tuple(self._input(n) for n in self.graph.fast)
-        for i, node in enumerate(self.graph.handed):
+    def __init__(self, dtype: torch.dtype, nests: Nests, known: dict[int, Any] | None = None):
+        self.dtype, self.nests, self.known = dtype, nests, known or {}
+
+    def whole(self, graph: Graph) -> Translation:
+        nests = self.nests
+        inputs = tuple(self._input(n) for n in graph.fast)
+        for i, node in enumerate(graph.handed):
             self._handed(i, node)
-        results = [self.nests.result(tuple(n.value.shape)) for n in self.graph.outputs]
-        destinations = {id(n): r for n, r in zip(self.graph.outputs, results, strict=True)}
-        for node in self.graph.body:
+        results = [nests.result(tuple(n.value.shape)) for n in graph.outputs]
+        self.run(graph.body, {id(n): r for n, r in zip(graph.outputs, results, strict=True)})
+        outputs = tuple(self._output(n, r) for n, r in zip(graph.outputs, results, strict=True))
+        program = Program(nests.body(), nests.sizes, single=REALS[self.dtype])
+        return Translation(program, tuple(nests.pieces), tuple(nests.checked), inputs, outputs)
+
+    def run(self, nodes: Sequence[Node], destinations: Mapping[int, Ref] = {}) -> None:
+        """Operations in order; destinations: by the id of a node, where its result may be left."""
+        for node in nodes:
             self.nests.destination = destinations.get(id(node))
             self.known[id(node)] = self._node(node)
         self.nests.destination = None
-        outputs = tuple(self._output(n, r) for n, r in zip(self.graph.outputs, results, strict=True))
-        nests = self.nests
-        program = Program(nests.body(), nests.sizes, single=REALS[self.dtype])
-        return Translation(program, tuple(nests.pieces), tuple(nests.checked), inputs, outputs)
+
+    def _repeated(self, scan: Scan, groups: Sequence[Sequence[Ref]]) -> list[Ref]:
+        def step(nests: Nests, inputs: Sequence[Ref]) -> list[Ref]:
+            inner = _Translator(self.dtype, nests, {id(n): r for n, r in zip(scan.step.inputs, inputs, strict=True)})
+            inner.run([n for n in scan.step.nodes if n.constant is None])
+            return [inner._ref(n) for n in scan.step.outputs]
+
+        return looping.repeated(self.nests, scan, *groups, step)
 
     # What is there before the first operation
 
@@ -105,44 +119,39 @@ class _Translator:
         """A view of another handed value is one here too: memory is walked once for both."""
         name = _name(node.target) if node.target not in (None, item) else ""
         source = node.args[0] if node.args else None
-        if name in VIEWS and isinstance(source, Node) and id(source) in self.known and not self._is_input(source):
+        if name in VIEWS and isinstance(source, Node) and id(source) in self.known:
             self.known[id(node)] = self._node(node)
         elif isinstance(node.value, Tensor):
             _refuse_complex(node.value)
             self.known[id(node)] = self.nests.laid(number, node.value)
 
-    def _is_input(self, node: Node) -> bool:
-        return any(node is n for n in self.graph.fast)
-
-    def _constant(self, node: Node) -> Ref:
-        t = node.constant
-        assert t is not None
+    def _constant(self, t: Tensor) -> Ref:
         _refuse_complex(t)
         number = _literal_of(t)
         return self.nests.laid(t, t) if number is None else self.nests.literal(number, tuple(t.shape), kind_of(t.dtype))
 
     # Operations
 
-    def _of(self, x: Any) -> Any:
-        """An argument: tensors as refs, all else as it is."""
-        if isinstance(x, Node):
-            ref = self.known.get(id(x))
-            if ref is None:
-                if x.constant is None:
-                    raise LoweringError(f"{x.target} gives no tensor")
-                ref = self.known[id(x)] = self._constant(x)
-            return ref
-        return [self._of(i) for i in x] if isinstance(x, MANY) else x
+    def _ref(self, node: Node) -> Any:
+        """The tensor of a node."""
+        ref = self.known.get(id(node))
+        if ref is None:
+            if node.constant is None:
+                raise LoweringError(f"{node.target} gives no tensor")
+            ref = self.known[id(node)] = self._constant(node.constant)
+        return ref
 
     def _node(self, node: Node) -> Any:
         if node.target is item:
             out = self.known[id(node.args[0])][node.args[1]]
             return out if isinstance(out, Ref) else out()
         if node.target is identity:
-            return self._of(node.args[0])
+            return self._ref(node.args[0])
         if node.random:
             raise LoweringError(f"{node.target} draws random numbers")
-        args, settings = [self._of(a) for a in node.args], {k: self._of(v) for k, v in node.kwargs.items()}
+        args, settings = mapped([*node.args], Node, self._ref), mapped(dict(node.kwargs), Node, self._ref)
+        if isinstance(node.target, Scan):
+            return self._repeated(node.target, args)
         self._refuse(node)
         try:
             name = _name(node.target)
@@ -190,7 +199,7 @@ class _Translator:
     # Results
 
     def _output(self, node: Node, place: Ref) -> Given:
-        ref = self._of(node)
+        ref = self._ref(node)
         if ref.base is not place.base:  # else it was made there
             self.nests.write(ref, place)
         return Given(View("out", place.shape, place.strides, place.base.offset), node.value.dtype)

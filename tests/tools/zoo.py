@@ -311,8 +311,8 @@ LAWS: Mapping[str, Law] = {
     "OrderedLogistic": Law(lambda q: dist.OrderedLogistic(q[0], torch.cat([q[1:2], q[1:2] + positive(q[2:])])), 3, LABELS, latent=False),
     "Pareto": Law(lambda q: dist.Pareto(tensor(0.1), positive(q[0])), 1, POSITIVE, latent=False),
     "Poisson": Law(lambda q: dist.Poisson(positive(q[0])), 1, COUNTS, latent=False),
-    "ProjectedNormal": Law(lambda q: dist.ProjectedNormal(q), 2, tensor([[0.6, 0.8], [-1.0, 0.0]]), latent=False),
-    "ProjectedNormal, in space": Law(lambda q: dist.ProjectedNormal(q), 3, tensor([[0.6, 0.8, 0.0], [-1.0, 0.0, 0.0]]), latent=False),
+    "ProjectedNormal": Law(dist.ProjectedNormal, 2, tensor([[0.6, 0.8], [-1.0, 0.0]]), latent=False),
+    "ProjectedNormal, in space": Law(dist.ProjectedNormal, 3, tensor([[0.6, 0.8, 0.0], [-1.0, 0.0, 0.0]]), latent=False),
     "RelaxedBernoulli": Law(lambda q: dist.RelaxedBernoulli(tensor(0.7), logits=q[0]), 1, UNIT),
     "RelaxedBernoulliStraightThrough": Law(lambda q: dist.RelaxedBernoulliStraightThrough(tensor(0.7), logits=q[0]), 1, UNIT, latent=False),
     "RelaxedOneHotCategorical": Law(lambda q: dist.RelaxedOneHotCategorical(tensor(0.7), logits=q), 3, SIMPLEX, latent=False),
@@ -324,7 +324,7 @@ LAWS: Mapping[str, Law] = {
     "SkewLogistic": Law(lambda q: dist.SkewLogistic(q[0], positive(q[1]), positive(q[2])), 3, REAL),
     "SoftAsymmetricLaplace": Law(lambda q: dist.SoftAsymmetricLaplace(q[0], positive(q[1]), positive(q[2]), softness=0.8), 3, REAL),
     "SoftLaplace": Law(lambda q: dist.SoftLaplace(q[0], positive(q[1])), 2, REAL),
-    "SpanningTree": Law(lambda q: dist.SpanningTree(q), 3, torch.tensor([[0, 1], [1, 2]]), latent=False, rows=False),
+    "SpanningTree": Law(dist.SpanningTree, 3, torch.tensor([[0, 1], [1, 2]]), latent=False, rows=False),
     "StudentT": Law(lambda q: dist.StudentT(positive(q[0]), q[1], positive(q[2])), 3, REAL),
     "TransformedDistribution": Law(
         lambda q: dist.TransformedDistribution(
@@ -341,7 +341,7 @@ LAWS: Mapping[str, Law] = {
     "Uniform": Law(lambda q: dist.Uniform(-4 - positive(q[0]), 13 + positive(q[1])), 2, REAL),
     "Unit": Law(lambda q: dist.Unit(-(q[0] ** 2)), 1, torch.zeros(1, 0).double(), latent=False),
     "VonMises": Law(lambda q: dist.VonMises(q[0], positive(q[1])), 2, tensor([-2.0, 0.3, 3.1])),
-    "VonMises3D": Law(lambda q: dist.VonMises3D(q), 3, tensor([[0.6, 0.8, 0.0], [-1.0, 0.0, 0.0]]), latent=False),
+    "VonMises3D": Law(dist.VonMises3D, 3, tensor([[0.6, 0.8, 0.0], [-1.0, 0.0, 0.0]]), latent=False),
     "Weibull": Law(lambda q: dist.Weibull(positive(q[0]), positive(q[1])), 2, POSITIVE),
     "Wishart": Law(
         lambda q: dist.Wishart(tensor(4.5), covariance_matrix=spread(q, 2)), 4, spread(tensor([1.0, 2, 0.5, -1]), 2)[None], latent=False
