@@ -220,14 +220,16 @@ class DiagonalFisher(MetricEstimator):
 class DenseFisher(MetricEstimator):
     """The matrix of least Fisher divergence. It learns all correlations; dim^2 numbers and operations a leapfrog step.
 
-    gamma   pseudo-variance of draws and of gradients, in units of the scale, that holds unseen directions at 1
+    shrinkage   holds directions that the window has not seen at what the diagonal says: shrinkage / n^3 of the mean square is
+                added to the second moments of n draws and of their gradients. So steep, because few draws in a transient lie,
+                and a hundred in the posterior hardly need it: extreme correlations survive
     """
 
-    gamma: float = 1e-5
+    shrinkage: float = 10.0
 
     def _estimate(self, draws: Tensor, gradients: Tensor) -> Metric:
         scale, x, g = _scaled(draws, gradients)
-        return Metric.dense(scale, _root_of_geometric_mean(x, g, self.gamma))
+        return Metric.dense(scale, _root_of_geometric_mean(x, g, self.shrinkage))
 
     def _shaped(self, metric: Metric) -> Metric:
         return Metric.dense(metric.scale, torch.diag_embed(torch.ones_like(metric.scale)))
@@ -240,19 +242,19 @@ class LowRankFisher(MetricEstimator):
     They are sought in the span of the window's draws and gradients: n^2 dim operations a window of n draws, where those are
     fewer than half of dim; 4 rank dim operations a leapfrog step.
 
-    rank     directions, at most
-    cutoff   a direction counts if its variance, in units of the scale, is above `cutoff` or below its inverse
-    gamma    as for DenseFisher
+    rank        directions, at most
+    cutoff      a direction counts if its variance, in units of the scale, is above `cutoff` or below its inverse
+    shrinkage   as for DenseFisher
     """
 
     rank: int = 64
-    cutoff: float = 2.0
-    gamma: float = 1e-5
+    cutoff: float = 1.5
+    shrinkage: float = 10.0
 
     def _estimate(self, draws: Tensor, gradients: Tensor) -> Metric:
         scale, x, g = _scaled(draws, gradients)
         basis = _span(x, g)  # (chains, m, dim), orthonormal rows
-        vectors, singular, _ = torch.linalg.svd(_root_of_geometric_mean(x @ basis.mT, g @ basis.mT, self.gamma))
+        vectors, singular, _ = torch.linalg.svd(_root_of_geometric_mean(x @ basis.mT, g @ basis.mT, self.shrinkage))
         values = singular**2
         rank = min(self.rank, scale.shape[1])
         kept = min(rank, values.shape[1])
@@ -295,10 +297,15 @@ def _sd(x: Tensor) -> Tensor:
 
 
 def _scaled(draws: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The diagonal of least Fisher divergence, and deviations of draws and gradients in its units."""
+    """The diagonal of least Fisher divergence, and deviations of draws and gradients in its units, both over their common root
+    mean square (of coordinates that vary): the metric depends on their ratio alone."""
     scale = _fisher_scale(draws, gradients)
     x, g = (z - z.mean(1, keepdim=True) for z in (draws, gradients))
-    return scale, x / scale[:, None], g * scale[:, None]
+    x, g = x / scale[:, None], g * scale[:, None]
+    squares = (x.square() + g.square()).mean(1) / 2  # (chains, dim)
+    size = (squares.sum(1) / (squares > 1e-20).sum(1).clamp(min=1)).sqrt()[:, None, None]
+    size = torch.where(size > 0, size, 1.0)
+    return scale, x / size, g / size
 
 
 def _span(x: Tensor, g: Tensor) -> Tensor:
@@ -309,14 +316,13 @@ def _span(x: Tensor, g: Tensor) -> Tensor:
     return torch.linalg.qr(torch.cat([x, g], 1).mT).Q.mT
 
 
-def _root_of_geometric_mean(x: Tensor, g: Tensor, gamma: float) -> Tensor:
-    """A root H of S = H H', symmetric and positive definite, with S B S = A: A, B (chains, dim, dim) are the second moments of x and
-    g, (chains, n, dim), with `gamma` on their diagonals. By B = R R' and R' A R = V D V', H = R'^-1 V D^1/4.
+def _root_of_geometric_mean(x: Tensor, g: Tensor, shrinkage: float) -> Tensor:
+    """A root H of S = H H', symmetric and positive definite, with S B S = A: A and B (chains, dim, dim) are the second moments of x
+    and g, (chains, n, dim), shrunk. By B = R R' and R' A R = V D V', H = R'^-1 V D^1/4.
     """
-    size = torch.maximum(x.abs().amax((1, 2)), g.abs().amax((1, 2))).clamp(min=1.0)  # of both: S does not depend on it
-    moments = [(z / size[:, None, None]).mT @ (z / size[:, None, None]) / (z.shape[1] - 1) for z in (x, g)]
-    floor = gamma / size**2 + 1e-13  # the latter is rounding, which must not make them indefinite
-    a, b = (m + torch.diag_embed(floor[:, None].expand(m.shape[:2])) for m in moments)
+    n, dim = x.shape[1:]
+    least = shrinkage / n**3 + 1e-13 * dim  # the latter is rounding, which must not make them indefinite
+    a, b = (z.mT @ z / n + least * torch.eye(dim).to(z) for z in (x, g))
     lower = torch.linalg.cholesky(b)
     values, vectors = torch.linalg.eigh(lower.mT @ a @ lower)
     values = values.clamp(min=1e-16 * values.amax(1, keepdim=True))
