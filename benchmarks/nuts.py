@@ -61,6 +61,7 @@ class Benchmark:
         self.options = options
         self.runs: Path = options.cache / "runs" / f"{options.draws}-{options.seed}"
         self.runs.mkdir(parents=True, exist_ok=True)
+        self.missing: dict[str, str] = {}  # peer -> why it cannot be had here
 
     def data(self, name: str) -> Path:
         path = self.runs / f"{name}.data.npz"
@@ -72,8 +73,12 @@ class Benchmark:
         """Environments and caches of all peers that are asked for."""
         for peer in {c.peer: None for c in self.contestants}:
             environment = Environment(peer, self.options.cache)
-            environment.build()
-            environment.prepare(self.data("small"))
+            try:
+                environment.build()
+                environment.prepare(self.data("small"))
+            except FailedError as error:
+                self.missing[peer] = f"cannot be had here: {error}"
+                _say(f"{peer} {self.missing[peer]}")
 
     @property
     def contestants(self) -> list[Contestant]:
@@ -83,12 +88,12 @@ class Benchmark:
         for name in self.options.model or PROBLEMS:
             for contestant in self.contestants:
                 record = self.record(name, contestant)
-                if self.options.fresh or not record.exists():
+                if self.options.fresh or not finished(record):
                     _say(f"{name}: {contestant.key} ", end="")
                     begin = time.perf_counter()
                     record.write_text(json.dumps(self.sample(name, contestant), indent=1))
                     _say(f"{time.perf_counter() - begin:.1f} s")
-            for peer in sorted({c.peer for c in self.contestants} & {"numpyro", "pymc"}):  # BlackJAX has NumPyro's density
+            for peer in sorted({c.peer for c in self.contestants} & {"numpyro", "pymc"} - set(self.missing)):  # BlackJAX has NumPyro's
                 difference = self.runs / f"{name}.{peer}.difference.json"
                 if self.options.fresh or not difference.exists():
                     difference.write_text(json.dumps(self.difference(name, peer)))
@@ -98,7 +103,9 @@ class Benchmark:
 
     def sample(self, name: str, contestant: Contestant) -> dict[str, Any]:
         """What a contestant's process reports, or why there is none."""
-        environment, out = Environment(contestant.peer, self.options.cache), self.record(name, contestant).with_suffix("")
+        if contestant.peer in self.missing:
+            return {"failed": self.missing[contestant.peer]}
+        environment, out = Environment(contestant.peer, self.options.cache), self.record(name, contestant).with_suffix(".run")
         draws = min(PROBLEMS[name].few.get(contestant.peer, DRAWS), self.options.draws)
         arguments = ["--warmup", draws, "--draws", draws, "--chains", CHAINS, "--seed", self.options.seed]
         arguments += [word for method in contestant.rows for word in ("--method", method)]
@@ -147,13 +154,18 @@ class Benchmark:
                 if "failed" in report:
                     yield row, {"failed": report["failed"]}
                     continue
-                with np.load(f"{record.with_suffix('')}.{method}.npz") as file:
+                with np.load(record.with_suffix(f".run.{method}.npz")) as file:
                     draws = dict(file)
                 if reference is None and contestant.peer == "ppgen":
                     reference = draws
                 compared = reference is not None and contestant.peer != "ppgen"
                 same = asdict(agreement(reference, draws, problem.heavy)) if compared else None
                 yield row, figures(report, report["methods"][method], asdict(worth(draws)), self.options.draws) | {"agreement": same}
+
+
+def finished(record: Path) -> bool:
+    """Whether a run was made; one that failed is tried again."""
+    return record.exists() and "failed" not in json.loads(record.read_text())
 
 
 def figures(report: Mapping[str, Any], run: Mapping[str, Any], judged: Mapping[str, Any], draws: int) -> dict[str, Any]:
