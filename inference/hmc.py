@@ -33,6 +33,7 @@ from ._trajectory import (
     head,
     launch,
     move,
+    part,
     row,
     stopped,
 )
@@ -69,7 +70,7 @@ class HMC(HamiltonianEngine):
 
 
 def sampler(trajectory_length: float, jitter: float, max_num_steps: int) -> Sampler:
-    return Sampler(chain, run, STATS, ROWS, (float(trajectory_length), float(jitter), max_num_steps))
+    return Sampler(resumable, run, STATS, ROWS, (float(trajectory_length), float(jitter), max_num_steps))
 
 
 @chain_code
@@ -79,7 +80,7 @@ def run(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-untyp
         evaluate(job)
 
 
-@chain_code
+@part
 def chain(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-untyped-def]
     """A block of a chain. It yields wherever it needs the density at POSITION."""
     h = head(job)
@@ -101,3 +102,6 @@ def chain(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-unt
             move(job, row(job, POSITION), row(job, GRADIENT), h[VALUE])
             energy = -log_joint
         finish(job, i, rate, count, change < -DIVERGENCE, energy)
+
+
+resumable = chain_code(chain.py_func)  # for Python; of its own, as Numba compiles no caller of a generator that it has read from disk

@@ -63,7 +63,7 @@ class NUTS(HamiltonianEngine):
 
     @property
     def sampler(self) -> Sampler:
-        return Sampler(chain, run, (*STATS, "tree_depth"), FIRSTS + 2 * self.max_tree_depth, (self.max_tree_depth,))
+        return Sampler(resumable, run, (*STATS, "tree_depth"), FIRSTS + 2 * self.max_tree_depth, (self.max_tree_depth,))
 
 
 @chain_code
@@ -73,7 +73,7 @@ def run(job, max_tree_depth):  # type: ignore[no-untyped-def]
         evaluate(job)
 
 
-@chain_code
+@part
 def chain(job, max_tree_depth):  # type: ignore[no-untyped-def]
     """A block of a chain. It yields wherever it needs the density at POSITION."""
     h = head(job)
@@ -118,6 +118,9 @@ def chain(job, max_tree_depth):  # type: ignore[no-untyped-def]
             depth += 1
         finish(job, i, acceptance / leaves, leaves, diverging, energy)
         stats(job, i)[len(STATS)] = depth
+
+
+resumable = chain_code(chain.py_func)  # for Python; of its own, as Numba compiles no caller of a generator that it has read from disk
 
 
 @part

@@ -1,6 +1,8 @@
 """The compiled samplers against batched torch (tests/tools/nuts_batched.py): the same draws from the same keys, position, step size
 and metric; and what draws do not depend on."""
 
+import math
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -8,17 +10,21 @@ import pytest
 import torch
 from torch import Tensor
 
+from ppgen import engine as engine_module
+from ppgen.engine import drive
 from ppgen.inference import HMC, MALA, NUTS
-from ppgen.inference._blocks import Averaging, Drawn, State, Workshop, evaluate
-from ppgen.inference._hamiltonian import HamiltonianEngine, crossing
+from ppgen.inference._blocks import Averaging, Drawn, State, Workshop
+from ppgen.inference._hamiltonian import HamiltonianEngine
 from ppgen.inference._metric import Metric
+from ppgen.inference._normals import SPILL, normals
 from ppgen.keys import Key
 from tests.tools import nuts_batched as oracle
-from tests.tools.machine import HandWritten, eight_schools, normal
+from tests.tools.machine import HandWritten, curved, eight_schools, normal
 
 CHAINS = 4
 SCALES = np.geomspace(0.01, 100.0, 7)
 RUNG = pytest.mark.parametrize("native", [False, True], ids=["batched", "native"])
+ENGINES = {"nuts": NUTS(max_tree_depth=7), "hmc": HMC(), "hmc cut": HMC(trajectory_length=3.0, max_num_steps=4), "mala": MALA()}
 TARGETS: dict[str, Callable[[bool], HandWritten]] = {"normal": lambda native: normal(SCALES, native), "eight schools": eight_schools}
 
 
@@ -52,7 +58,9 @@ def block(density: HandWritten, engine: HamiltonianEngine, state: State, at: Met
     return workshop.draw(state, given.pop("step", step), averaging, at, key, count, given.pop("aim", 0.0))
 
 
-def by_oracle(density: HandWritten, engine: HamiltonianEngine, state: State, inverse: Tensor, count: int) -> tuple[Tensor, dict[str, Tensor]]:
+def by_oracle(
+    density: HandWritten, engine: HamiltonianEngine, state: State, inverse: Tensor, count: int
+) -> tuple[Tensor, dict[str, Tensor]]:
     at, positions, stats = oracle.Point(*state), [], []
     step = torch.full((CHAINS,), 0.4, dtype=torch.float64) * (1 + torch.arange(CHAINS) / 10)
     for draw in range(11, 11 + count):
@@ -69,19 +77,169 @@ def by_oracle(density: HandWritten, engine: HamiltonianEngine, state: State, inv
 
 @RUNG
 @pytest.mark.parametrize("kind", ["diagonal", "dense"])
-@pytest.mark.parametrize("engine", [NUTS(max_tree_depth=7), HMC(), HMC(trajectory_length=3.0, max_num_steps=4), MALA()], ids=repr)
+@pytest.mark.parametrize("name", ENGINES, ids=list(ENGINES))
 @pytest.mark.parametrize("target", list(TARGETS))
-def test_fifty_draws_are_those_of_batched_torch(target: str, engine: HamiltonianEngine, kind: str, native: bool) -> None:
-    density = TARGETS[target](native)
+def test_fifty_draws_are_those_of_batched_torch(target: str, name: str, kind: str, native: bool) -> None:
+    density, engine = TARGETS[target](native), ENGINES[name]
     state, inverse = start(density), matrix(density, kind)
     drawn = block(density, engine, state, metric(inverse, kind), 50)
     positions, stats = by_oracle(density, engine, state, inverse, 50)
     unit = torch.from_numpy(SCALES) if target == "normal" else 1.0
     assert float(((drawn.positions - positions) / unit).abs().max()) < 1e-8
-    for name, expected in stats.items():
-        assert torch.allclose(drawn.stats[name].double(), expected.double(), rtol=0, atol=1e-8), name
+    for stat, expected in stats.items():
+        assert torch.allclose(drawn.stats[stat].double(), expected.double(), rtol=0, atol=1e-8), stat
     assert (drawn.stats["n_steps"].double().mean() > 2) or isinstance(engine, MALA)
     assert torch.equal(drawn.state.position, drawn.positions[:, -1])
     value, gradient = density.value_and_grad(drawn.state.position)
     assert torch.allclose(drawn.state.log_density, value, atol=1e-9)
     assert torch.allclose(drawn.state.gradient, gradient, rtol=1e-9, atol=1e-9)
+
+
+def test_mala_by_its_own_formula() -> None:
+    """Proposal and acceptance as Langevin's: drift by half the step squared, densities of the way there and of the way back."""
+    density, chains = eight_schools(True), 200
+    state = start(density, chains)
+    scale = torch.linspace(0.5, 1.5, density.dim, dtype=torch.float64)
+    step = torch.full((chains,), 0.9, dtype=torch.float64)
+    drawn = block(density, MALA(), state, Metric.diagonal(scale.expand(chains, -1).contiguous()), 1, step=step)
+    key = Key(2**63 + 7, 11, tuple(range(chains)))
+    eps, covariance = 0.9, scale**2
+    there = state.position + eps**2 / 2 * covariance * state.gradient + eps * scale * key.normal(0, (chains, density.dim))
+    value, gradient = density.value_and_grad(there)
+
+    def log_q(to: Tensor, start: Tensor, slope: Tensor) -> Tensor:
+        return -0.5 * ((to - start - eps**2 / 2 * covariance * slope).square() / (eps**2 * covariance)).sum(1)
+
+    ratio = value - state.log_density + log_q(state.position, there, gradient) - log_q(there, state.position, state.gradient)
+    rate = ratio.clamp(max=0.0).exp()
+    assert torch.allclose(drawn.stats["acceptance_rate"][:, 0], rate, atol=1e-10)
+    moved = (drawn.positions[:, 0] != state.position).any(1)
+    assert 20 < int(moved.sum()) < 180
+    assert torch.allclose(drawn.positions[moved, 0], there[moved], atol=1e-12)
+    assert (moved == (key.uniform(4, (chains, 1))[:, 0] < rate)).all()
+
+
+def same(a: Drawn, b: Drawn, chains: slice = slice(None)) -> bool:
+    pairs = [(a.positions[chains], b.positions), (a.gradients[chains], b.gradients), (a.step_size[chains], b.step_size)]
+    pairs += [(a.stats[n][chains], b.stats[n]) for n in a.stats] + [(x[chains], y) for x, y in zip(a.state, b.state, strict=True)]
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("engine", [NUTS(), HMC(), MALA()], ids=["nuts", "hmc", "mala"])
+def test_draws_depend_neither_on_threads_nor_on_other_chains(engine: HamiltonianEngine) -> None:
+    density = eight_schools(True)
+    state, at = start(density), metric(matrix(density, "dense"), "dense")
+    four = block(density, engine, state, at, 200, aim=0.8, threads=4)
+    assert same(four, block(density, engine, state, at, 200, aim=0.8, threads=1))
+    one = block(density, engine, State(*(x[:1] for x in state)), Metric(*(x[:1] for x in at)), 200, aim=0.8)
+    assert same(four, one, slice(0, 1))
+
+
+@RUNG
+def test_a_chain_of_nan_leaves_the_others_alone(native: bool) -> None:
+    density = curved(native)
+    position = torch.tensor([[3.0, 1.0, 0.5], [600.0, 1.0, 0.5], [-20.0, 4.0, 1.0]], dtype=torch.float64)
+    state = State(position, *density.value_and_grad(position))
+    assert state.log_density[1].isnan()
+    unit = Metric.diagonal(torch.ones(3, 3, dtype=torch.float64))
+    drawn = block(density, NUTS(), state, unit, 30, aim=0.8)
+    state.position[1] = torch.tensor([5.0, 0.0, 0.0])
+    sound = block(density, NUTS(), State(state.position, *density.value_and_grad(state.position)), unit, 30, aim=0.8)
+    for chain in (0, 2):
+        assert torch.equal(drawn.positions[chain], sound.positions[chain])
+    assert (drawn.positions[1] == torch.tensor([600.0, 1.0, 0.5])).all()
+    assert drawn.stats["diverging"][1].all()
+    assert (drawn.stats["n_steps"][1] == 1).all()
+
+
+@RUNG
+def test_chains_told_to_stop_end_at_one_draw(native: bool) -> None:
+    """Those behind catch up with the first, and every draw is that of an unbroken run."""
+    density, flag = eight_schools(native), np.zeros(1, np.int64)
+    state, at = start(density), metric(matrix(density, "diagonal"), "diagonal")
+    step = torch.tensor([0.05, 0.2, 0.4, 0.8], dtype=torch.float64)  # trees of all sizes
+    count = 2_000_000 if native else 300
+    begun = density.batched
+
+    def told(position: Tensor) -> tuple[Tensor, Tensor]:
+        flag[0] = density.evaluations > 400
+        return begun(position)
+
+    density.batched = told
+    if native:
+        threading.Timer(0.3, lambda: flag.__setitem__(0, 1)).start()
+    workshop = Workshop(density, NUTS().sampler, flag, 4)
+    none = Averaging(*[torch.zeros(CHAINS, dtype=torch.float64)] * 4)
+    cut = workshop.draw(state, step, none, at, Key(3, 0, (0, 1, 2, 3)), count, 0.0)
+    made = cut.positions.shape[1]
+    assert 0 < made < count
+    flag[0] = 0
+    density.batched = begun
+    whole = workshop.draw(state, step, none, at, Key(3, 0, (0, 1, 2, 3)), made, 0.0)
+    assert same(whole, cut)
+
+
+@RUNG
+def test_single_precision(native: bool) -> None:
+    """The density's numbers are of single precision, the sampler's own are not: the first draws are nearly those in double."""
+    engine, double = NUTS(max_tree_depth=6), normal(SCALES, native)
+    single = normal(SCALES, native, torch.float32)
+    state, at = start(double), metric(matrix(double, "diagonal"), "diagonal")
+    expected, drawn = (block(density, engine, state, at, 2) for density in (double, single))
+    assert ((drawn.positions - expected.positions).abs() < 1e-4 * torch.from_numpy(SCALES)).all()
+    assert not torch.equal(drawn.positions, expected.positions)
+    assert drawn.positions.dtype == torch.float64
+
+
+def test_dual_averaging() -> None:
+    """The step size after each draw by the published recursion from the acceptance rates."""
+    density = eight_schools(True)
+    state, at = start(density, 1), Metric.diagonal(torch.ones(1, density.dim, dtype=torch.float64))
+    first = torch.tensor([0.4], dtype=torch.float64)
+    zero = torch.zeros(1, dtype=torch.float64)
+    averaging = Averaging((10 * first).log(), zero, zero, zero)
+    workshop = Workshop(density, NUTS().sampler, np.zeros(1, np.int64))
+    drawn = workshop.draw(state, first, averaging, at, Key(0, 0, (0,)), 40, 0.8)
+    error, log_average, sizes = 0.0, 0.0, [0.4]
+    for t, rate in enumerate(drawn.stats["acceptance_rate"][0].tolist(), start=1):
+        error += (0.8 - rate - error) / (t + 10)
+        log_step = math.log(4.0) - math.sqrt(t) / 0.05 * error
+        log_average += t**-0.75 * (log_step - log_average)
+        sizes.append(math.exp(log_step))
+    assert drawn.stats["step_size"][0].tolist() == pytest.approx(sizes[:-1], rel=1e-12)
+    assert float(drawn.step_size) == pytest.approx(sizes[-1], rel=1e-12)
+    assert float(drawn.averaging.average) == pytest.approx(log_average, rel=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 16, 333])
+def test_normals_are_those_of_the_key(count: int) -> None:
+    out = np.full(count + SPILL, math.nan)
+    for draw in range(20):
+        normals(out.ctypes.data, count, np.uint64(2**63 + 5), 2, draw, 3)
+        expected = Key(2**63 + 5, draw, (3,)).normal(2, (1, count))[0].numpy()
+        assert np.abs(out[:count] - expected).max() < 1e-14
+
+
+@RUNG
+@pytest.mark.parametrize("engine", [NUTS, HMC, MALA])
+def test_draws_do_not_depend_on_where_blocks_end(engine: type[HamiltonianEngine], native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through all of warm-up, its windows and metrics, to the bit."""
+    settings = {"num_warmup": 60, "num_samples": 30, "num_chains": 2, "progress": False, "seed": 3}
+    whole = drive(engine(**settings), eight_schools(native))
+    assert whole.draws["position"].shape == (2, 30, 10)
+    assert (whole.stats["step_size"] == whole.stats["step_size"][:, :1]).all()
+    for seconds in (1e-9, 3e-4):
+        monkeypatch.setattr(engine_module, "BLOCK", seconds)
+        parts = drive(engine(**settings), eight_schools(native))
+        assert torch.equal(parts.draws["position"], whole.draws["position"])
+        assert all(torch.equal(parts.stats[n], whole.stats[n]) for n in whole.stats)
+
+
+def test_native_and_batched_runs_are_of_one_law() -> None:
+    """Adapted runs differ by rounding that grows, not by their moments: eight schools, whose posterior mean of mu is 4.4."""
+    for native in (True, False):
+        run = drive(NUTS(num_warmup=300, num_samples=1000, progress=False), eight_schools(native))
+        mu, tau = run.draws["position"][..., 0], run.draws["position"][..., 1].exp()
+        assert float(mu.mean()) == pytest.approx(4.4, abs=0.4)
+        assert float(mu.std()) == pytest.approx(3.3, abs=0.3)
+        assert float(tau.mean()) == pytest.approx(3.6, abs=0.4)

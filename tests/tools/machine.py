@@ -21,6 +21,9 @@ EFFECT = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
 ERROR = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
 
 
+RECORDED = Lowering("recorded", "for the test")
+
+
 class Kernel:
     """Machine code with its constants, as ppgen.native's."""
 
@@ -45,7 +48,7 @@ class HandWritten:
     native: Kernel | None = None
     dtype: torch.dtype = torch.float64
     device: torch.device = torch.device("cpu")
-    lowering: Lowering = Lowering("recorded", "for the test")
+    lowering: Lowering = RECORDED
     seconds: dict[str, float] = field(default_factory=lambda: {"record": 0.0})
     evaluations: int = 0
     fingerprint: str = "written by hand"
