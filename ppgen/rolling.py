@@ -1,14 +1,10 @@
 """Loops found again in a graph: a program that repeats a step in Python leaves its operations one after the other, as many times.
 
-The operations of a graph are a sequence of kinds (target, settings, shape). Where it repeats with some period, and the arguments of
-every repetition come from the same places (its own values, those of a repetition before, or from outside), the repetitions become one
-`Scan`. Elements that are read out of a tensor one by one are no operations of the sequence; as arguments they are found to advance by
-a constant stride. So a step repeated 1000 times is differentiated and compiled once.
+repetition.py finds them. Here the repetitions become one `Scan`, so that a step repeated 1000 times is differentiated and compiled
+once. GARCH over 1000 steps: 7100 nodes become 110 in 0.07 s.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,16 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .loops import Scan
-from .straightline import Graph, Node, collector_paused, cut, item, leaves, mapped
+from .repetition import LEAST, NUMBERED, SAVED, Columns, Operations, Read, read_of, repetitions
+from .straightline import Graph, Node, collector_paused, cut, item, mapped
 
 __all__ = ["rolled"]
 
 aten = torch.ops.aten
-LEAST = 8  # repetitions that make a loop
-SAVED = 40  # operations that a loop must save
-LONGEST = 2000  # operations of the longest step that is looked for
-TRIED = 8  # periods, at most, that are looked at closely before a graph is left as it is
-NUMBERED = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor}  # a number among the arguments may be a tensor
+Input = tuple[Node, Node]  # of the step, and what it is outside: its initial value, its elements one after the other, or it itself
 
 
 @collector_paused()
@@ -34,255 +27,21 @@ def rolled(graph: Graph) -> Graph:
     """The same values with every repeated step as a loop; the graph itself where there is none."""
     if len(graph.nodes) < SAVED + LEAST:
         return graph
-    rolling = _Rolling(graph)
-    while rolling.next_loop():
-        pass
-    return rolling.graph() if rolling.loops else graph
+    operations, found = Operations(graph), False
+    while _roll(operations, graph):
+        found = True
+    return _Rebuilding(operations, graph).graph() if found else graph
 
 
-class Read(NamedTuple):
-    """One element, or a window of constant width, of a dimension of another node."""
-
-    base: Node
-    dim: int
-    index: int
-    width: int | None  # of a window
-
-    @property
-    def place(self) -> tuple[int, int, int | None]:
-        return id(self.base), self.dim, self.width
-
-
-def _read(node: Node) -> Read | None:
-    """What a node is, where it does nothing but read."""
-    match node.target:
-        case aten.select.int:
-            base, dim, index = node.args
-            dim, width, size = dim % base.value.dim(), None, base.value.shape[dim]
-        case aten.slice.Tensor if len(node.args) == 4:
-            base, dim, index, _ = node.args
-            dim %= base.value.dim()
-            width, size = node.value.shape[dim], base.value.shape[dim]
-            if width == size or not width:
-                return None
-        case _ if node.target is item and node.args[0].target is aten.unbind.int:
-            base, *dims = node.args[0].args
-            dim, index, width, size = (dims[0] if dims else 0) % base.value.dim(), node.args[1], None, 0
-        case _:
-            return None
-    return Read(base, dim, index + size if index < 0 else index, width)
-
-
-class Run(NamedTuple):
-    """Operations start, start + 1, ... of a sequence are `count` repetitions of `period` operations."""
-
-    start: int
-    period: int
-    count: int
-
-    @property
-    def stop(self) -> int:
-        return self.start + self.period * self.count
-
-
-class _Rolling:
-    """A graph, in which one loop after the other is found.
-
-    sequence   its operations, in order, but for reads
-    reads      by the id of their node
-    """
-
-    def __init__(self, graph: Graph):
-        self.old, self.loops = graph, 0
-        operations = [n for n in graph.nodes if n.constant is None]
-        candidates = {id(n): r for n in operations if (r := _read(n)) is not None}
-        often = Counter(r.place for r in candidates.values())
-        self.reads = {k: r for k, r in candidates.items() if often[r.place] >= LEAST}
-        self.sequence = [n for n in operations if id(n) not in self.reads]
-        self.outer_reads = [n for n in operations if id(n) in self.reads]
-        self._now: dict[int, Node] = {}  # a node inside a loop -> what stands for it outside
-        self._kinds: dict[Any, int] = {}
-        self._kept: list[Node] = []  # alive, so that their ids stay theirs
-
-    def next_loop(self) -> bool:
-        """Roll the loop that saves most; False where there is none."""
-        self.place = {id(n): i for i, n in enumerate(self.sequence)}
-        kinds = np.array([self._kind(n) for n in self.sequence])
-        for span in _repetitions(kinds):
-            loop = found_loop(self, span)
-            if loop is not None:
-                self._replace(loop)
-                return True
-        return False
-
-    def _kind(self, n: Node) -> int:
-        """Operations of one kind may be one operation of a loop. Numbers that a tensor may replace are no part of it."""
-        if n.random or isinstance(n.target, Scan):
-            return self._kinds.setdefault(id(n), len(self._kinds))
-        like = (n.value.shape, n.value.dtype) if isinstance(n.value, Tensor) else None
-        key = (n.target, like, _form(n.args, n.target in NUMBERED), _form(n.kwargs, False))
-        return self._kinds.setdefault(key, len(self._kinds))
-
-    # What a node is now
-
-    def now(self, n: Node) -> Node:
-        return self._now.get(id(n), n)
-
-    def read(self, n: Node) -> Read | None:
-        read = self.reads.get(id(n))
-        return None if read is None else read._replace(base=self.now(read.base))
-
-    def origin(self, x: Any) -> int:
-        """Where in the sequence an argument is, or what it is read from; -1 for inputs, constants and numbers."""
-        read = self.read(x) if isinstance(x, Node) else None
-        return self.place.get(id(x if read is None else read.base), -1)
-
-    def arguments(self, n: Node) -> list[Any]:
-        """Nodes, and numbers that may differ from repetition to repetition."""
-        if n.target in NUMBERED:
-            return [self.now(a) if isinstance(a, Node) else a for a in n.args[:2]]
-        return [self.now(p) for p in n.parents]
-
-    # A loop in the place of its repetitions
-
-    def _replace(self, loop: "_Loop") -> None:
-        run = loop.run
-        outside = [*self.sequence[: run.start], *self.sequence[run.stop :]]
-        used = {id(p) for n in outside for p in n.parents} | {id(r.base) for r in self.reads.values()} | {id(o) for o in self.outputs}
-        read = {q for q in range(run.period) for k in range(run.count) if id(self.sequence[run.start + k * run.period + q]) in used}
-        scan, results = loop.scan(sorted(read))
-        for q, (column, shift) in results.items():
-            self._kept.append(column)
-            for k in range(run.count):
-                n = self.sequence[run.start + k * run.period + q]
-                if id(n) in used:
-                    select = Node(aten.select.int, (column, 0, k + shift), {}, n.value)
-                    self.reads[id(select)] = Read(column, 0, k + shift, None)
-                    self._now[id(n)] = select
-        self.sequence[run.start : run.stop] = [*loop.made, scan, *{id(c): c for c, _ in results.values()}.values()]
-        self.loops += 1
-
-    @property
-    def outputs(self) -> list[Node]:
-        return self.old.outputs
-
-    def graph(self) -> Graph:
-        return _Rebuilding(self).graph()
-
-
-def _form(x: Any, numbers: bool) -> Any:
-    """Arguments but for nodes and, where they do not count, numbers; can be compared and hashed."""
-    if isinstance(x, Node):
-        return None
-    if isinstance(x, (tuple, list)):
-        return tuple([_form(i, numbers) for i in x])
-    if isinstance(x, dict):
-        return tuple((k, _form(v, numbers)) for k, v in x.items())
-    return type(x) if numbers and type(x) in (int, float) else (type(x), repr(x))
-
-
-def _repetitions(kinds: NDArray[Any]) -> Iterator[tuple[int, int, int]]:
-    """(start, period, length): stretches in which a sequence repeats itself, those first that save most."""
-    found = []
-    for period in range(1, min(LONGEST, len(kinds) // LEAST) + 1):
-        breaks = np.flatnonzero(kinds[period:] != kinds[:-period])
-        edges = np.concatenate([[-1], breaks, [len(kinds) - period]])
-        longest = int(np.argmax(np.diff(edges)))
-        start, length = int(edges[longest]) + 1, int(edges[longest + 1] - edges[longest]) - 1 + period
-        if length >= LEAST * period and (saved := length - length % period - period) >= SAVED:
-            found.append((-saved, period, start, length))
-    for _, period, start, length in sorted(found)[:TRIED]:
-        yield start, period, length
-
-
-# Which repetitions are one loop
-
-
-class _Columns:
-    """The arguments of all repetitions: one row each, a column for each argument of each operation.
-
-    own      (period's arguments,): the operation that has the argument, counted from the start of the repetition
-    origins  (repetitions, arguments): where in the sequence the argument is from, -1 where it is from nowhere
-    """
-
-    def __init__(self, rolling: _Rolling, run: Run):
-        self.rolling, self.run = rolling, run
-        self.rows = [self._row(k) for k in range(run.count)]
-        widths = [len(rolling.arguments(n)) for n in self._repetition(0)]
-        self.own = np.repeat(np.arange(run.period), widths)
-        self.origins = np.array([[rolling.origin(x) for x in row] for row in self.rows]).reshape(run.count, len(self.own))
-
-    def _repetition(self, k: int) -> list[Node]:
-        start = self.run.start + k * self.run.period
-        return self.rolling.sequence[start : start + self.run.period]
-
-    def _row(self, k: int) -> list[Any]:
-        return [x for n in self._repetition(k) for x in self.rolling.arguments(n)]
-
-    def distances(self) -> NDArray[Any]:
-        """(repetitions, arguments): how far back in the sequence; 0 where there is no such place."""
-        at = self.run.start + np.arange(self.run.count)[:, None] * self.run.period + self.own
-        return np.where(self.origins >= 0, at - self.origins, 0)
-
-    def moving(self) -> NDArray[Any]:
-        """(repetitions - 1, arguments): is the argument as far back in the next repetition?"""
-        distances = self.distances()
-        same = (distances[1:] == distances[:-1]) & (distances[1:] > 0)
-        for k, j in zip(*np.nonzero(same), strict=True):
-            one, other = (self.rolling.read(self.rows[k + d][j]) if isinstance(self.rows[k + d][j], Node) else None for d in (0, 1))
-            if (one and one[1:]) != (other and other[1:]):
-                same[k, j] = False  # two elements of something in the loop
-        return same
-
-    def regular(self) -> "tuple[_Columns, NDArray[Any]] | None":
-        """The longest stretch of repetitions in which every argument is either always as far back, or always from before the loop;
-        and which are the former."""
-        moving = self.moving()
-        changes = np.flatnonzero((moving[1:] != moving[:-1]).any(1))
-        edges = np.concatenate([[0], changes + 1, [len(moving)]])
-        longest = int(np.argmax(np.diff(edges)))
-        first, last = int(edges[longest]), int(edges[longest + 1])
-        pattern = moving[first]
-        outside = np.where(pattern, -1, self.origins[first : last + 1])
-        start = self.run.start + first * self.run.period
-        late = int(outside.max(initial=-1))  # the last place outside, which must stand before the loop
-        if late >= start:
-            skipped = (late - start) // self.run.period + 1
-            first += skipped
-        if last + 1 - first < LEAST or (last - first) * self.run.period < SAVED:
-            return None
-        run = Run(self.run.start + first * self.run.period, self.run.period, last + 1 - first)
-        return (self if run == self.run else _Columns(self.rolling, run)), pattern
-
-
-def _phase(rolling: _Rolling, start: int, period: int, length: int) -> int:
-    """Where in a stretch a step begins, so that as little as possible goes from one to the next."""
-    middle = start + length // period // 2 * period
-    edges = []
-    for q in range(period):
-        here, next_ = (rolling.arguments(rolling.sequence[middle + q + d]) for d in (0, -period))
-        for x, y in zip(here, next_, strict=True):
-            origin = rolling.origin(x)
-            if origin >= 0 and origin - rolling.origin(y) == period:
-                edges.append((q, origin - middle))
-    if not edges:
-        return 0
-    user, made = np.array(edges).T
-    most = length - LEAST * period
-    crossing = [len(np.unique(made[(user - r) // period != (made - r) // period] % period)) for r in range(min(period, most + 1))]
-    return int(np.argmin(crossing))
-
-
-def found_loop(rolling: _Rolling, span: tuple[int, int, int]) -> "_Loop | None":
-    start, period, length = span
-    phase = _phase(rolling, start, period, length)
-    found = _Columns(rolling, Run(start + phase, period, (length - phase) // period)).regular()
-    if found is None:
-        return None
-    try:
-        return _Loop(*found)
-    except _Irregular:
-        return None
+def _roll(operations: Operations, graph: Graph) -> bool:
+    """Put the loop that saves most in the place of its repetitions; False where there is none."""
+    for columns, moving in repetitions(operations):
+        try:
+            _Loop(columns, moving).replace(graph.outputs)
+        except _Irregular:
+            continue
+        return True
+    return False
 
 
 class _Irregular(Exception):  # noqa: N818  a signal, never an error that a user sees
@@ -290,137 +49,165 @@ class _Irregular(Exception):  # noqa: N818  a signal, never an error that a user
 
 
 class _Loop:
-    """Repetitions as a Scan.
+    """Repetitions as a Scan; the last of them becomes the step.
 
-    made    nodes that prepare its arguments
+    made    nodes outside that prepare the scan's arguments
     """
 
-    def __init__(self, columns: _Columns, moving: NDArray[Any]):
-        self.rolling, self.run = columns.rolling, columns.run
-        self.last = self.rolling.sequence[self.run.stop - self.run.period : self.run.stop]  # the repetition that becomes the step
+    def __init__(self, columns: Columns, moving: NDArray[Any]):
+        self.operations, self.run, self.columns = columns.operations, columns.run, columns
+        self.last = columns.repetition(self.run.count - 1)
         self.made: list[Node] = []
-        self.elements: dict[int, tuple[Node, Node]] = {}  # id of an input of the step -> it and what it is an element of
-        self.fixed: dict[int, tuple[Node, Node]] = {}
-        self.carries: dict[tuple[int, int], tuple[Node, Node]] = {}  # (operation, repetitions back) -> input of the step, initial value
-        self._inputs: dict[Any, Any] = {}
+        self.carries: dict[tuple[int, int], Input] = {}  # by operation and repetitions back
+        self.elements: list[Input] = []
+        self.fixed: list[Input] = []
+        self._known: dict[Any, Node] = {}
         self._step: dict[int, Node] = {}  # id of a node of the last repetition -> its twin in the step
-        self._build(columns, moving)
+        self._nodes: list[Node] = []  # of the step, in order
+        self._build(moving)
 
-    def _build(self, columns: _Columns, moving: NDArray[Any]) -> None:
-        slots = iter(range(len(columns.own)))
-        distances = columns.distances()[-1]
+    def _build(self, moving: NDArray[Any]) -> None:
+        distances, j = self.columns.distances()[-1], 0
         for q, n in enumerate(self.last):
             arguments = []
-            for x in self.rolling.arguments(n):
-                j = next(slots)
-                if moving[j]:
-                    arguments.append(self._inner(x, q, int(distances[j])))
-                else:
-                    arguments.append(self._outer([row[j] for row in columns.rows], n))
+            for _ in self.operations.arguments(n):
+                column = [row[j] for row in self.columns.rows]
+                arguments.append(self._inner(column, q - int(distances[j])) if moving[j] else self._outer(column, n))
+                j += 1
             self._step[id(n)] = _with_arguments(n, arguments)
+            self._nodes.append(self._step[id(n)])
 
-    def _inner(self, x: Node, q: int, distance: int) -> Node:
-        """A value of this repetition or of one before."""
-        back, made = divmod(q - distance, self.run.period)
-        read = self.rolling.read(x)
-        value = self._step[id(self.last[made])] if not back else self._carry(made, -back)
+    # Arguments from inside the loop
+
+    def _inner(self, column: Sequence[Node], at: int) -> Node:
+        """A value of the same repetition or of one before: of operation `at`, counted from the repetition's start."""
+        x, (back, made) = column[-1], divmod(at, self.run.period)
+        read = self.operations.read(x)
+        value = self._carry(made, -back, column[0]) if back else self._step[id(self.last[made])]
         if read is None:
             return value
-        return self._once(("read", id(value), read[1:]), lambda: Node(x.target, (value, *x.args[1:]), {}, x.value))
+        key = ("read", id(value), read[1:])
+        if key not in self._known:
+            self._known[key] = Node(x.target, (value, *x.args[1:]), {}, x.value)
+            self._nodes.append(self._known[key])
+        return self._known[key]
 
-    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
-        if key not in self._inputs:
-            self._inputs[key] = make()
-        return self._inputs[key]
-
-    def _carry(self, made: int, back: int) -> Node:
-        if (made, back) not in self.carries:
-            for b in range(1, back):
-                self._carry(made, b)
-            initial = self.rolling.now(self.rolling.sequence[self.run.start + made - back * self.run.period])
+    def _carry(self, made: int, back: int, first: Node) -> Node:
+        """first: the argument of the first repetition."""
+        for b in range(1, back + 1):
+            if (made, b) in self.carries:
+                continue
+            read = self.operations.read(first)
+            place = self.run.start + made - b * self.run.period
+            initial = self.operations.now(self.operations.sequence[place]) if b < back else first if read is None else read.base
             like = self.last[made].value
             if not isinstance(initial.value, Tensor) or (initial.value.shape, initial.value.dtype) != (like.shape, like.dtype):
                 raise _Irregular
-            self.carries[made, back] = Node(value=like), initial
+            self.carries[made, b] = Node(value=like), initial
         return self.carries[made, back][0]
 
+    # Arguments from outside
+
     def _outer(self, column: Sequence[Any], user: Node) -> Any:
-        """What comes from outside: the same in every repetition, or an element of something."""
+        """The same in every repetition, or an element of something."""
         first = column[0]
-        if all(x is first or (not isinstance(x, Node) and x == first and type(x) is type(first)) for x in column):
+        if all(_identity(x) == _identity(first) for x in column):
             if not isinstance(first, Node) or first.constant is not None:
                 return first
             return self._once(id(first), lambda: self._input(self.fixed, first, first.value))
         return self._once(tuple(map(_identity, column)), lambda: self._element(column, user))
 
+    def _once(self, key: Any, make: Callable[[], Node]) -> Node:
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
+
+    def _input(self, group: list[Input], outside: Node, value: Tensor) -> Node:
+        group.append((Node(value=value), outside))
+        return group[-1][0]
+
     def _element(self, column: Sequence[Any], user: Node) -> Node:
-        if not all(isinstance(x, Node) for x in column):
-            column = [x if isinstance(x, Node) else _number(x, user.value) for x in column]
-        if len({(x.value.shape, x.value.dtype) if isinstance(x.value, Tensor) else None for x in column}) != 1 or column[0].value is None:
+        column = [x if isinstance(x, Node) else _number(x, user.value) for x in column]
+        if len({(x.value.shape, x.value.dtype) if isinstance(x.value, Tensor) else None for x in column} - {None}) != 1:
             raise _Irregular
-        reads = [self.rolling.read(x) for x in column]
-        whole = self._slices(reads) or self._made(aten.stack.default, list(column))
+        whole = self._slices([self.operations.read(x) for x in column]) or self._make(aten.stack.default, column)
         return self._input(self.elements, whole, column[-1].value)
 
     def _slices(self, reads: Sequence[Read | None]) -> Node | None:
-        """What is read with a constant stride, with the repetitions as dimension 0."""
-        first, second = reads[:2]
-        if first is None or second is None or any(r is None or r.place != first.place for r in reads):
+        """What is read with a constant stride, the repetitions as dimension 0."""
+        known = [r for r in reads if r is not None]
+        first, strides = reads[0], np.diff([r.index for r in known])
+        if first is None or len(known) < len(reads) or any(r.kind != first.kind for r in known) or not _constant(strides):
             return None
-        strides = np.diff([r.index for r in reads])  # type: ignore[union-attr]
-        stride = int(strides[0])
-        if not stride or (strides != stride).any():
-            return None
-        base, count = first.base, self.run.count
-        low, high = sorted((first.index, first.index + stride * (count - 1)))
+        stride, dim, base = int(strides[0]), first.dim, first.base
+        low, high = sorted((first.index, known[-1].index))
         width = first.width or 1
-        if (low, high + width) != (0, base.value.shape[first.dim]):
-            base = self._made(aten.slice.Tensor, base, first.dim, low, high + width)
-        if first.width is None:
-            if abs(stride) > 1:
-                base = self._made(aten.slice.Tensor, base, first.dim, 0, high - low + 1, abs(stride))
-        else:
-            base = self._made(aten.unfold.default, base, first.dim, width, abs(stride))
-        if stride < 0:
-            base = self._made(aten.flip.default, base, [first.dim])
-        order = list(range(base.value.dim()))
-        order.insert(0, order.pop(first.dim))
+        if (low, high + width) != (0, base.value.shape[dim]):
+            base = self._make(aten.slice.Tensor, base, dim, low, high + width)
         if first.width is not None:
-            order.insert(1 + first.dim, order.pop())
-        return base if order == sorted(order) else self._made(aten.permute.default, base, order)
+            base = self._make(aten.unfold.default, base, dim, width, abs(stride))
+        elif abs(stride) > 1:
+            base = self._make(aten.slice.Tensor, base, dim, 0, high - low + 1, abs(stride))
+        if stride < 0:
+            base = self._make(aten.flip.default, base, [dim])
+        order = [dim, *(d for d in range(base.value.dim()) if d != dim)]
+        if first.width is not None:  # unfold has put the window last
+            order.insert(1 + dim, order.pop())
+        return base if order == sorted(order) else self._make(aten.permute.default, base, order)
 
-    def _made(self, target: Any, *args: Any) -> Node:
+    def _make(self, target: Any, *args: Any) -> Node:
         self.made.append(_applied(target, args))
         return self.made[-1]
 
-    def _input(self, group: dict[int, tuple[Node, Node]], outside: Node, value: Tensor) -> Node:
-        node = Node(value=value)
-        group[id(node)] = node, outside
-        return node
+    # The loop in the place of its repetitions
 
-    def scan(self, read: Sequence[int]) -> tuple[Node, dict[int, tuple[Node, int]]]:
+    def replace(self, outputs: Sequence[Node]) -> None:
+        used = self._used(outputs)
+        read = sorted({(i - self.run.start) % self.run.period for i in used})
+        scan, columns = self._scan(read)
+        selects = {}
+        for i in used:
+            k, q = divmod(i - self.run.start, self.run.period)
+            column, shift = columns[q]
+            n = self.operations.sequence[i]
+            selects[id(n)] = Node(aten.select.int, (column, 0, k + shift), {}, n.value)
+        self.operations.replace(self.run, [*self.made, scan, *dict.fromkeys(column for column, _ in columns.values())], selects)
+
+    def _used(self, outputs: Sequence[Node]) -> list[int]:
+        """Operations of the run whose values are used outside of it."""
+        sequence, run = self.operations.sequence, self.run
+        outside = [*sequence[: run.start], *sequence[run.stop :]]
+        used = {id(p) for n in outside for p in n.parents} | {id(r.base) for r in self.operations.reads.values()} | {id(o) for o in outputs}
+        return [i for i in range(run.start, run.stop) if id(sequence[i]) in used]
+
+    def _scan(self, read: Sequence[int]) -> tuple[Node, Mapping[int, tuple[Node, int]]]:
         """The loop, and where the values of the operations `read` stand: the column, and the place of the first repetition in it."""
-        carried = [made for made, back in self.carries if back == 1]
-        ys = [q for q in read if q not in carried]
-        ends = [self._step[id(self.last[made])] if back == 1 else self.carries[made, back - 1][0] for made, back in self.carries]
-        inputs = [[i for i, _ in group.values()] for group in (self.carries, self.elements, self.fixed)]
-        nodes = [*(n for n in self._inputs.values() if n.target is not None), *self._step.values()]
+        ends = [self._step[id(self.last[made])] if b == 1 else self.carries[made, b - 1][0] for made, b in self.carries]
+        ys = [q for q in read if (q, 1) not in self.carries]
         outputs = [*ends, *(self._step[id(self.last[q])] for q in ys)]
-        step = cut(_Nodes(_in_order(nodes)), [i for group in inputs for i in group], outputs)
-        target = Scan(step, len(inputs[0]), len(inputs[1]), self.run.count)
-        node = Node(target, tuple([o for _, o in group.values()] for group in (self.carries, self.elements, self.fixed)))
-        columns = [Node(item, (node, i), {}, _column(o.value, self.run.count + (i < len(ends)))) for i, o in enumerate(outputs)]
-        of_carries = {made: (columns[i], 1) for i, (made, back) in enumerate(self.carries) if back == 1}
-        of_ys = {q: (column, 0) for q, column in zip(ys, columns[len(ends) :], strict=True)}
-        return node, {q: {**of_carries, **of_ys}[q] for q in read}
+        if any(not isinstance(o.value, Tensor) for o in outputs):
+            raise _Irregular
+        groups = [list(self.carries.values()), self.elements, self.fixed]
+        step = cut(_Nodes(self._nodes), [i for group in groups for i, _ in group], outputs)
+        target = Scan(step, len(self.carries), len(self.elements), self.run.count)
+        node = Node(target, tuple([outside for _, outside in group] for group in groups))
+        lengths = [self.run.count + 1] * len(ends) + [self.run.count] * len(ys)
+        columns = [Node(item, (node, i), {}, _long(o.value, k)) for i, (o, k) in enumerate(zip(outputs, lengths, strict=True))]
+        of_carries = {made: (columns[i], 1) for i, (made, b) in enumerate(self.carries) if b == 1}
+        return node, {**of_carries, **{q: (column, 0) for q, column in zip(ys, columns[len(ends) :], strict=True)}}
 
 
-def _column(value: Tensor, length: int) -> Tensor:
-    return value.detach().new_zeros(1).expand(length, *value.shape)
+def _constant(strides: NDArray[Any]) -> bool:
+    return bool(strides[0]) and bool((strides == strides[0]).all())
 
 
 def _identity(x: Any) -> Any:
     return id(x) if isinstance(x, Node) else (type(x), x)
+
+
+def _long(value: Tensor, length: int) -> Tensor:
+    """A tensor of the shape of `length` values, that takes no memory."""
+    return value.new_zeros(1).expand(length, *value.shape)
 
 
 def _number(x: float, like: Tensor) -> Node:
@@ -429,8 +216,13 @@ def _number(x: float, like: Tensor) -> Node:
     return node
 
 
+def _applied(target: Any, args: tuple[Any, ...]) -> Node:
+    """An operation on nodes that have values."""
+    return Node(target, args, {}, target(*mapped(args, Node, lambda n: n.value)))
+
+
 def _with_arguments(n: Node, arguments: Sequence[Any]) -> Node:
-    """A node with other arguments, in the order of `_Rolling.arguments`."""
+    """A node with other arguments, in the order of `Operations.arguments`."""
     given = iter(arguments)
     if n.target in NUMBERED:
         return Node(n.target, (*(next(given) for _ in n.args[:2]), *n.args[2:]), n.kwargs, n.value)
@@ -443,45 +235,28 @@ class _Nodes(NamedTuple):
     nodes: list[Node]
 
 
-def _in_order(nodes: Sequence[Node]) -> list[Node]:
-    """Nodes with everything that they are computed from, each after its arguments."""
-    done: set[int] = set()
-    ordered: list[Node] = []
-    for node in nodes:
-        todo = [node]
-        while todo:
-            n = todo[-1]
-            missing = [p for p in n.parents if id(p) not in done]
-            if id(n) not in done and not missing:
-                done.add(id(n))
-                ordered.append(n)
-            todo = [*todo, *missing] if missing else todo[:-1]
-    return ordered
-
-
 # The new graph
 
 
 class _Rebuilding:
     """Nodes with their arguments as they are now, each after its arguments, in the order of the sequence."""
 
-    def __init__(self, rolling: _Rolling):
-        self.rolling = rolling
-        self.twin: dict[int, Node] = {id(n): n for n in rolling.old.inputs}
+    def __init__(self, operations: Operations, old: Graph):
+        self.operations, self.old = operations, old
+        self.twin: dict[int, Node] = {id(n): n for n in old.inputs}
         self.nodes: list[Node] = []
 
     def graph(self) -> Graph:
-        old = self.rolling.old
-        for n in self.rolling.sequence:
+        for n in self.operations.sequence:
             self._emit(n)
-        outputs = [self._emit(self.rolling.now(o)) for o in old.outputs]
-        return cut(_Nodes(self.nodes), old.inputs, outputs, slow=old.slow)
+        outputs = [self._emit(self.operations.now(o)) for o in self.old.outputs]
+        return cut(_Nodes(self.nodes), self.old.inputs, outputs, slow=self.old.slow)
 
     def _emit(self, node: Node) -> Node:
         todo = [node]
         while todo:
             n = todo[-1]
-            missing = [p for p in map(self.rolling.now, n.parents) if id(p) not in self.twin]
+            missing = [p for p in map(self.operations.now, n.parents) if id(p) not in self.twin]
             if id(n) in self.twin:
                 todo.pop()
             elif missing:
@@ -494,7 +269,7 @@ class _Rebuilding:
         if n.constant is not None:
             self.nodes.append(n)
             return n
-        args, kwargs = mapped((n.args, dict(n.kwargs)), Node, lambda p: self.twin[id(self.rolling.now(p))])
+        args, kwargs = mapped((n.args, dict(n.kwargs)), Node, lambda p: self.twin[id(self.operations.now(p))])
         if n.target is aten.stack.default and (pieces := _pieces(args[0])) is not None:
             return self._stacked(pieces, (args[1] if len(args) > 1 else 0) % n.value.dim())
         twin = Node(n.target, args, kwargs, n.value)
@@ -531,19 +306,15 @@ class _Piece(NamedTuple):
 
 
 def _pieces(nodes: Sequence[Node]) -> list[Node | _Piece] | None:
-    """Nodes, with those that are read in order out of one as one; None where there are none."""
+    """Nodes, with those that are read in order out of one as one; None where there are few such."""
     pieces: list[Node | _Piece] = []
     for n in nodes:
-        read = _read(n)
+        read = read_of(n)
+        last = pieces[-1] if pieces else None
         if read is None or read.dim or read.width is not None:
             pieces.append(n)
-        elif pieces and isinstance(last := pieces[-1], _Piece) and last.base is read.base and last.stop == read.index:
+        elif isinstance(last, _Piece) and last.base is read.base and last.stop == read.index:
             pieces[-1] = last._replace(stop=read.index + 1)
         else:
             pieces.append(_Piece(read.base, read.index, read.index + 1))
-    return pieces if LEAST * len(pieces) <= len(nodes) or len(pieces) + LEAST <= len(nodes) else None
-
-
-def _applied(target: Any, args: tuple[Any, ...]) -> Node:
-    """An operation on nodes that have values."""
-    return Node(target, args, {}, target(*mapped(args, Node, lambda n: n.value)))
+    return pieces if len(pieces) + LEAST <= len(nodes) else None
