@@ -185,6 +185,7 @@ def figures(report: Mapping[str, Any], run: Mapping[str, Any], judged: Mapping[s
         "ess_per_second": ess / sampling,
         "ess_per_second_everything": ess / everything,
         "note": run["note"],
+        "parts": run["parts"],
         "load": report["load"],
         "versions": report["versions"],
     }

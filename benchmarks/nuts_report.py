@@ -10,7 +10,7 @@ __all__ = ["markdown", "ratios"]
 
 Results = Mapping[str, Mapping[str, Mapping[str, Any]]]  # problem -> row -> figures
 
-OURS, LOW_RANK, PYRO = "ppgen", "nutpie, low rank", "Pyro"
+OURS, FIRST, LOW_RANK, PYRO = "ppgen", "ppgen, first use", "nutpie, low rank", "Pyro"
 MEASURES = {"sampling alone": "ess_per_second", "everything": "ess_per_second_everything"}
 GOALS = (
     # what, measure, of the ratios to whom, how they become one, at least
@@ -47,7 +47,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     parts += [_overview(results, title, key) for title, key in MEASURES.items()]
     parts += [_losses(report["ratios"]), _ratio_table(report["ratios"])]
     parts += ["## Every model", *(_problem(name, rows, report["draws"]) for name, rows in results.items())]
-    parts += [_agreement(results), _densities(report["differences"])]
+    parts += [_parts(results), _agreement(results), _densities(report["differences"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -143,6 +143,19 @@ def _problem(name: str, rows: Mapping[str, Mapping[str, Any]], draws: int) -> st
         if f["note"]:
             notes.append(f"{row}: {f['note']}")
     return f"### {PROBLEMS[name].title}\n\n" + _table(head, lines) + "".join(f"\n\n{n}" for n in notes)
+
+
+def _parts(results: Results) -> str:
+    """Where ppgen's time goes, model by model."""
+    lines, steps = [], []
+    for name, rows in results.items():
+        for row in (OURS, FIRST):
+            parts = rows.get(row, {}).get("parts")
+            if parts:
+                steps = [k for k in parts if k != "total"]
+                rest = rows[row]["everything"] - sum(parts[k] for k in steps)
+                lines.append([PROBLEMS[name].title, "" if row == OURS else "first use", *(f"{parts[k]:.3f}" for k in steps), f"{rest:.3f}"])
+    return "## Where ppgen's time goes, s\n\n" + _table(["", "", *steps, "rest"], lines)
 
 
 def _agreement(results: Results) -> str:

@@ -27,9 +27,9 @@ def sample(job: Job, method: str) -> tuple[Draws, Figures]:
     everything = clock.lap()
     again = engine.run(MODELS[job.model], **tensors(job.data))
     sampling = clock.lap() - sum(again.provenance["seconds"][k] for k in BEFORE)
-    lowering, gradients = posterior.provenance["lowering"]["name"], posterior.provenance["gradients"]
-    spent = ", ".join(f"{k} {s:.3f} s" for k, s in posterior.provenance["seconds"].items())
-    return {k: v.numpy() for k, v in posterior.draws.items()}, Figures(everything, sampling, gradients, f"{lowering}; {spent}")
+    told = posterior.provenance
+    figures = Figures(everything, sampling, told["gradients"], told["lowering"]["name"], told["seconds"])
+    return {k: v.numpy() for k, v in posterior.draws.items()}, figures
 
 
 def density(model: str, data: Data, point: dict) -> float:

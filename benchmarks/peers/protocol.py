@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Figures:
     sampling    of that what is not recording, tracing, translating or compiling; warm-up is part of it
     gradients   in `sampling` seconds, warm-up included
     note        what a reader of the table must know
+    parts       of `everything`, where the sampler tells them
     imports     seconds before that
     """
 
@@ -51,6 +52,7 @@ class Figures:
     sampling: float
     gradients: int
     note: str = ""
+    parts: dict[str, float] = field(default_factory=dict)
     imports: float = 0.0
 
 
