@@ -2,11 +2,10 @@
 
     H(q, p) = -log p(q) + p' M^-1 p / 2,    p ~ Normal(0, M)
 
-Warm-up runs in windows, each of which ends with a new metric (_metric.py) and a search for the step size that goes with it;
-within a window the step size is found by dual averaging, draw by draw (_trajectory.py).
+Warm-up is a row of windows, each of which ends with a new metric (_metric.py) and a search for the step size that goes with
+it; in between, the step size is found by dual averaging, draw by draw (_trajectory.py).
 
-Sources: Hoffman & Gelman, JMLR 15, 2014 (dual averaging, algorithm 5); Stan Reference Manual, "Automatic parameter tuning"
-(windows).
+Source: Hoffman & Gelman, JMLR 15, 2014 (dual averaging, algorithm 5).
 """
 
 import math
@@ -30,14 +29,18 @@ from ._metric import METRICS, Metric
 __all__ = ["HamiltonianEngine", "Tuning", "crossing", "schedule"]
 
 SEARCH, FIRST = 1, 2  # streams of the key
+GROWTH = 1.5  # of warm-up from one metric to the next
 SEARCHES = 60  # doublings or halvings of a step size, at most
 
 
 class Window(NamedTuple):
-    """Draws of the window so far and gradients there, (chains, draws, dim)."""
+    """Draws of warm-up that a metric is still to come of, and gradients there, (chains, draws, dim)."""
 
     positions: Tensor
     gradients: Tensor
+
+    def newest(self, count: int) -> "Window":
+        return Window(*(x[:, x.shape[1] - count :] for x in self))
 
 
 class Tuning(NamedTuple):
@@ -104,24 +107,29 @@ class HamiltonianEngine(ChainEngine):
 
         return advance
 
+    @property
+    def windows(self) -> tuple[range, ...]:
+        """Of warm-up: the draws that each new metric is estimated from. They may overlap; neither starts nor ends go back."""
+        return schedule(self.num_warmup)
+
     def _ahead(self, draw: int) -> int:
-        """Draws from here to where something new begins: a window starts or ends, or warm-up ends."""
-        return min((b for w in schedule(self.num_warmup) for b in (w.start, w.stop) if b > draw), default=self.num_warmup) - draw
+        """Draws from here to where a window ends, or warm-up does."""
+        return min((w.stop for w in self.windows if w.stop > draw), default=self.num_warmup) - draw
 
     def _tuned(self, density: LogDensity, drawn: Drawn, tuning: Tuning, key: Key, made: int) -> Tuning:
-        """After a block of warm-up: the window goes on, or gives a metric."""
+        """After a block of warm-up, which may be the last of a window."""
         end = key.draw + made
-        step_size, averaging, metric, window = drawn.step_size, drawn.averaging, tuning.metric, tuning.window
-        if any(w.start <= key.draw < w.stop for w in schedule(self.num_warmup)):
-            window = Window(*(torch.cat(pair, 1) for pair in zip(window, (drawn.positions, drawn.gradients), strict=True)))
-        if any(w.stop == end for w in schedule(self.num_warmup)):
-            metric = METRICS[self.metric].estimate(*window, pooled=self.pooled)
-            window = _empty(drawn.state.position)
+        step_size, averaging, metric = drawn.step_size, drawn.averaging, tuning.metric
+        window = Window(*(torch.cat(pair, 1) for pair in zip(tuning.window, (drawn.positions, drawn.gradients), strict=True)))
+        ending = next((w for w in self.windows if w.stop == end), None)
+        if ending is not None:
+            metric = METRICS[self.metric].estimate(*window.newest(len(ending)), pooled=self.pooled)
             step_size = crossing(density, drawn.state, step_size, metric, key.at(end - 1), SEARCH)
             averaging = _begin(step_size)
         elif end == self.num_warmup:
             step_size = averaging.average.exp()
-        return Tuning(step_size, metric, averaging, window)
+        needed = max((end - w.start for w in self.windows if w.stop > end), default=0)
+        return Tuning(step_size, metric, averaging, window.newest(max(needed, 0)))
 
     def note(self, stats: Mapping[str, Tensor]) -> str:
         if not stats["n_steps"].numel():
@@ -153,22 +161,16 @@ def crossing(density: LogDensity, state: State, step_size: Tensor, metric: Metri
 
 @cache
 def schedule(num_warmup: int) -> tuple[range, ...]:
-    """The windows of warm-up, in order and apart: the draws from which each new metric is estimated.
-
-    Stan's phases of 75, then windows of 25, 50, 100, ..., then 50; of 15, 75 and 10 % in a warm-up of less than 150 draws. Of
-    less than 20 only the step size is adapted.
-    """
+    """A new metric after 10, 15, 22, 33, ... draws, each from the newer half of all draws so far; of the last fifth of warm-up,
+    or its last 80 draws, the step size alone is adapted. Of a warm-up of less than 20 draws that is all."""
     if num_warmup < 20:
         return ()
-    first, last, size = 75, num_warmup - 50, 25
-    if num_warmup < 150:
-        first, last = int(0.15 * num_warmup), num_warmup - int(0.1 * num_warmup)
-        size = last - first
-    windows, start = [], first
-    while start + 3 * size <= last:  # where the window after would not fit, this one goes on to the end
-        windows.append(range(start, start + size))
-        start, size = start + size, 2 * size
-    return (*windows, range(start, last))
+    last = num_warmup - min(80, num_warmup // 5)
+    ends, end = [], 10.0
+    while end * GROWTH**0.5 < last:
+        ends.append(int(end))
+        end *= GROWTH
+    return tuple(range(e - (e + 1) // 2, e) for e in (*ends, last))
 
 
 def _begin(step_size: Tensor) -> Averaging:

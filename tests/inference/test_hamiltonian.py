@@ -3,6 +3,7 @@
 100 times cheaper than long chains, and sharper: every chain is independent, so a moment's standard error is known.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ppgen.engine import drive
 from ppgen.inference import HMC, MALA, NUTS
 from ppgen.inference._blocks import Averaging, State, Workshop
 from ppgen.inference._hamiltonian import HamiltonianEngine, crossing, schedule
-from ppgen.inference._metric import Metric
+from ppgen.inference._metric import METRICS, Metric
 from ppgen.keys import Key
 from tests.tools.machine import curved, normal
 
@@ -106,22 +108,40 @@ def test_the_energy_error_is_of_second_order_in_the_step_size() -> None:
     assert 1.8 < errors[1] - errors[2] < 2.2
 
 
-@pytest.mark.parametrize(
-    ("num_warmup", "first", "ends"),
-    [  # Stan's, by its own rules: 75, then 25, 50, 100, ... as long as the next one fits, then 50
-        (1000, 75, [100, 150, 250, 450, 950]),
-        (500, 75, [100, 150, 250, 450]),
-        (150, 75, [100]),
-        (100, 15, [90]),
-        (20, 3, [18]),
-        (19, 0, []),
-        (0, 0, []),
-    ],
-)
-def test_windows(num_warmup: int, first: int, ends: list[int]) -> None:
+@pytest.mark.parametrize("num_warmup", [20, 21, 60, 150, 400, 1000, 2500])
+def test_windows(num_warmup: int) -> None:
+    """Each holds the newer half of what was drawn, they grow by half, and the last ends where the step size alone is left."""
     windows = schedule(num_warmup)
-    assert [w.stop for w in windows] == ends
-    assert [w.start for w in windows] == [first, *ends[:-1]][: len(ends)]
+    assert [len(w) for w in windows] == [(w.stop + 1) // 2 for w in windows]
+    assert windows[0].stop <= max(10, num_warmup * 4 // 5)
+    assert num_warmup - windows[-1].stop == min(80, num_warmup // 5)
+    for before, after in itertools.pairwise(windows):
+        assert before.start < after.start
+        assert 1.2 < after.stop / before.stop < 2
+    assert all(len(w) >= 5 for w in windows)
+
+
+def test_a_short_warmup_has_no_windows() -> None:
+    assert schedule(19) == schedule(0) == ()
+
+
+def test_a_metric_is_estimated_from_its_windows_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw by draw and in long blocks; draws and gradients are those that were made."""
+    seen: list[tuple[Tensor, Tensor]] = []
+    estimate = METRICS["diagonal"].estimate
+
+    def watched(self: object, draws: Tensor, gradients: Tensor, pooled: bool = False) -> Metric:
+        seen.append((draws, gradients))
+        return estimate(draws, gradients, pooled)
+
+    monkeypatch.setattr(type(METRICS["diagonal"]), "estimate", watched)
+    density, engine = normal(np.array([0.1, 3.0]), True), NUTS(num_warmup=60, num_samples=1, num_chains=2, progress=False)
+    drive(engine, density)
+    assert [d.shape[1] for d, _ in seen] == [len(w) for w in schedule(60)]
+    for draws, gradients in seen:
+        assert torch.allclose(gradients, -draws / torch.tensor([0.01, 9.0], dtype=torch.float64))
+    for (before, _), (after, _), w, v in zip(seen, seen[1:], schedule(60), schedule(60)[1:], strict=False):
+        assert torch.equal(before[:, v.start - w.start :], after[:, : w.stop - v.start])  # where they overlap
 
 
 def test_the_first_step_size_is_neither_hopeless_nor_timid() -> None:

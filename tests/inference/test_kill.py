@@ -10,15 +10,17 @@ from tests.tools.kill import killed, random_moments, unbroken
 
 SHORT = {
     "svi": {"num_steps": 3000, "num_samples": 200, "seed": 4},
-    "nuts": {"num_warmup": 200, "num_samples": 300, "num_chains": 2, "seed": 4},
+    "nuts": {"num_warmup": 400, "num_samples": 1500, "num_chains": 2, "seed": 4, "lowering": "recorded"},
+    "nuts native": {"num_warmup": 400, "num_samples": 1500, "thinning": 100, "num_chains": 2, "seed": 4, "lowering": "native"},
 }
 LONG = {
     "svi": {"num_steps": 12_000, "num_samples": 200, "seed": 4},
-    "nuts": {"num_warmup": 600, "num_samples": 1500, "num_chains": 2, "seed": 4},
+    "nuts": {"num_warmup": 600, "num_samples": 5000, "num_chains": 2, "seed": 4, "lowering": "recorded"},
 }
 
 
 def check(name: str, settings: dict[str, Any], kills: int, folder: Path) -> None:
+    name = name.split()[0]  # the engine's
     found, alive = killed(name, settings, folder, random_moments(kills, seed=kills))
     assert alive == kills, f"{kills - alive} of {kills} kills came after the end; the run is too short to show anything"
     expected = unbroken(name, settings)
