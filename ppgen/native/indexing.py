@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import LoweringError
 from .ir import How, Index
-from .movement import TABLE, put, regular, taken
+from .movement import TABLE, places, regular, taken
 from .nest import Nest, Value
 from .placement import Checked, Nests, Operand, Ref, broadcast
 from .pointwise import larger, smaller, where
@@ -179,8 +179,6 @@ def taken_regularly(nests: Nests, x: Ref, operation: Callable[[Tensor], Tensor],
     """Elements of x at known places, where these are regular (or `always`, by a table of them)."""
     if x.number is not None or always:
         return taken(nests, x, operation)
-    from .movement import places
-
     table = operation(places(x))
     found = regular(table) if table.numel() else (0, (0,) * table.dim())
     return None if found is None else Ref(x.base, tuple(table.shape), found[1], found[0])
@@ -217,7 +215,7 @@ def _index_put(nests: Nests, like: Tensor, x: Ref, indices: Sequence[Ref | None]
         mask = mask._replace(strides=(*mask.strides, *[0] * (len(mask.shape) - len(mask.strides))))
         return nests.pointwise(lambda m, v, old: where(m, v.to(old.kind), old), mask, values.reshape(()), x)
     indices = _whole_indices(nests, indices)
-    if not accumulate:
+    if not accumulate or x.number == 0:
         known = _known(indices, math.prod(broadcast(*(i.shape for i in indices if i is not None))))
         there = None if known is None else _written(nests, x, known, values)
         if there is not None:
@@ -230,7 +228,7 @@ def _written(nests: Nests, x: Ref, indices: Sequence[Tensor | None], values: Ref
     """Values written over regular places of x, known now; where these are all of them, in order, the values themselves."""
     table = torch.ops.aten.index(torch.arange(x.size).reshape(x.shape), indices)
     found = regular(table) if table.numel() else None
-    if found is None or any(s == 0 and n > 1 for n, s in zip(table.shape, found[1], strict=True)):
+    if found is None or len(table.unique()) < table.numel():  # some place is written twice
         return None
     offset, strides = found
     values = values.spread(tuple(table.shape))
@@ -241,7 +239,9 @@ def _written(nests: Nests, x: Ref, indices: Sequence[Tensor | None], values: Ref
         and torch.equal(table.reshape(-1), torch.arange(x.size))
     ):
         return values
-    return put(nests, nests.copied(x), lambda t: t.as_strided(table.shape, strides, t.storage_offset() + offset), values)
+    out = nests.copied(x)
+    nests.write(values, Ref(out.base, tuple(table.shape), strides, offset), after=out.base.made)
+    return out
 
 
 def _scatter(how: How) -> Rule:
@@ -258,6 +258,15 @@ def _scatter(how: How) -> Rule:
         return out.reshape(tuple(like.shape))
 
     return rule
+
+
+def _scatter_reduce(
+    nests: Nests, like: Tensor, x: Ref, dim: int, index: Ref, source: Ref, reduce: str, *, include_self: bool = True
+) -> Ref:
+    how: How | None = {"sum": "add", "amax": "max"}.get(reduce)  # type: ignore[assignment]
+    if how is None or not include_self:
+        raise LoweringError(f"scatter_reduce by {reduce}, include_self={include_self}")
+    return _scatter(how)(nests, like, x, dim, index, source)
 
 
 def _index_add(nests: Nests, like: Tensor, x: Ref, dim: int, index: Ref, source: Ref, *, alpha: float = 1) -> Ref:
@@ -294,5 +303,6 @@ def _embedding_backward(nests: Nests, like: Tensor, grad: Ref, index: Ref, count
 RULES: Mapping[str, Rule] = {
     "index": _index, "_unsafe_index": _index, "gather": _gather, "index_select": _index_select, "embedding": _embedding,
     "index_put": _index_put, "_unsafe_index_put": _index_put, "scatter": _scatter("set"), "scatter_add": _scatter("add"),
-    "index_add": _index_add, "index_copy": _index_copy, "index_fill": _index_fill, "embedding_dense_backward": _embedding_backward,
+    "scatter_reduce": _scatter_reduce, "index_add": _index_add, "index_copy": _index_copy, "index_fill": _index_fill,
+    "embedding_dense_backward": _embedding_backward,
 }  # fmt: skip

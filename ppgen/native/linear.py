@@ -221,10 +221,11 @@ def _extremes(write: Any) -> Rule:
 
 
 RULES: Mapping[str, Rule] = {
-    "mm": _mm, "bmm": _mm, "mv": _mv, "dot": _dot, "vdot": _dot, "outer": _outer, "ger": _outer, "addmm": _plus(_mm), "baddbmm": _plus(_mm),
-    "addmv": _plus(_mv), "linalg_cholesky_ex": _cholesky_ex, "cholesky": _cholesky, "linalg_solve_triangular": _solve_triangular,
-    "triangular_solve": _triangular_solve, "cholesky_solve": _cholesky_solve, "cholesky_inverse": _cholesky_inverse,
-    "linalg_inv_ex": _inv_ex, "linalg_lu_factor_ex": _lu_factor_ex, "linalg_lu_solve": _lu_solve, "_linalg_solve_ex": _solve_ex,
-    "_linalg_slogdet": _slogdet, "_linalg_det": _det, "cumsum": _scan(scans.cumsum), "cumprod": _scan(scans.cumprod),
-    "logcumsumexp": _scan(scans.logcumsumexp), "cummax": _extremes(scans.cummax), "cummin": _extremes(scans.cummin),
+    "mm": _mm, "bmm": _mm, "mv": _mv, "dot": _dot, "vdot": _dot, "outer": _outer, "ger": _outer, "addmm": _plus(_mm),
+    "baddbmm": _plus(_mm), "addmv": _plus(_mv), "linalg_cholesky_ex": _cholesky_ex, "cholesky": _cholesky,
+    "linalg_solve_triangular": _solve_triangular, "triangular_solve": _triangular_solve, "cholesky_solve": _cholesky_solve,
+    "cholesky_inverse": _cholesky_inverse, "linalg_inv_ex": _inv_ex, "linalg_lu_factor_ex": _lu_factor_ex, "linalg_lu_solve": _lu_solve,
+    "_linalg_solve_ex": _solve_ex, "_linalg_slogdet": _slogdet, "_linalg_det": _det, "cumsum": _scan(scans.cumsum),
+    "cumprod": _scan(scans.cumprod), "logcumsumexp": _scan(scans.logcumsumexp), "cummax": _extremes(scans.cummax),
+    "cummin": _extremes(scans.cummin),
 }  # fmt: skip

@@ -17,7 +17,7 @@ __all__ = ["Step", "repeated"]
 Step: TypeAlias = Callable[[Nests, Sequence[Ref]], Sequence[Ref]]  # (nests in the loop, inputs of the step) -> its outputs
 
 
-def repeated(nests: Nests, scan: Scan, initial: Sequence[Ref], xs: Sequence[Ref], fixed: Sequence[Ref], step: Step) -> list[Ref]:
+def repeated(nests: Nests, scan: Scan, step: Step, initial: Sequence[Ref], xs: Sequence[Ref], fixed: Sequence[Ref]) -> list[Ref]:
     """The paths, (length + 1, *shape), then the ys, (length, *shape)."""
     before, after = (1, 0) if scan.reverse else (0, 1)  # the rows of a path that a step at time 0 reads and writes
     results = [n.value for n in scan.step.outputs]

@@ -18,7 +18,7 @@ from .placement import Nests, Ref, kind_of
 from .pointwise import where
 from .reductions import Lazy, Rule
 
-__all__ = ["RULES", "places", "regular", "scattered"]
+__all__ = ["LAYOUT", "RULES", "TABLE", "VIEWS", "laid_out", "places", "put", "regular", "strided", "taken"]
 
 aten = torch.ops.aten
 LAYOUT = frozenset(("as_strided", "as_strided_scatter"))  # they go over memory as torch laid their first argument
@@ -46,16 +46,16 @@ def viewed(nests: Nests, x: Ref, shape: tuple[int, ...], operation: Callable[[Te
         return x
     if any(s < 0 for s in x.strides):
         x = nests.copied(x)
-    found = _strides(x, operation)
+    found = strided(x, operation)
     if found is None:  # no view of these strides has this shape
         x = nests.copied(x)
-        found = _strides(x, operation)
+        found = strided(x, operation)
     if found is None:
         raise LoweringError(f"no view of shape {shape} of a contiguous tensor of shape {x.shape}")
     return found
 
 
-def _strides(x: Ref, operation: Callable[[Tensor], Tensor]) -> Ref | None:
+def strided(x: Ref, operation: Callable[[Tensor], Tensor]) -> Ref | None:
     """A view of x; None where torch would copy."""
     try:
         t = operation(NOWHERE.as_strided(x.shape, x.strides, x.offset))

@@ -153,7 +153,7 @@ class Nests:
     """
 
     def __init__(self, outer: "Nests | None" = None) -> None:
-        self.names = Names() if outer is None else outer.names
+        self.names: Names = Names() if outer is None else outer.names
         self.sizes: dict[str, int] = dict.fromkeys(BUFFERS, 0) if outer is None else outer.sizes
         self.pieces: list[Piece] = [] if outer is None else outer.pieces
         self.checked: dict[Checked, None] = {} if outer is None else outer.checked

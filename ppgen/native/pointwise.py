@@ -263,6 +263,10 @@ def elu_backward(grad: Value, alpha: Value, scale: Value, input_scale: Value, is
     return where(x > 0, grad * scale, grad * input_scale * slope)
 
 
+def celu(x: Value, alpha: Either = 1.0) -> Value:
+    return where(x > 0, x, alpha * expm1(x / alpha))
+
+
 def hardtanh(x: Value, low: Either = -1, high: Either = 1) -> Value:
     return clamp(x, value_of(x.nest, low), value_of(x.nest, high))
 
@@ -368,7 +372,7 @@ def heaviside(x: Value, at_zero: Value) -> Value:
 FORMULAS: Mapping[str, Formula] = {
     "abs": absolute, "acos": real("acos"), "acosh": acosh, "add": add, "addcdiv": addcdiv, "addcmul": addcmul, "asin": real("asin"),
     "asinh": asinh, "atan": real("atan"), "atan2": of_two("atan2", "f"), "atanh": atanh, "bitwise_and": bitwise("and"),
-    "bitwise_not": bitwise("not"), "bitwise_or": bitwise("or"), "bitwise_xor": bitwise("xor"), "ceil": rounding("ceil"),
+    "bitwise_not": bitwise("not"), "bitwise_or": bitwise("or"), "bitwise_xor": bitwise("xor"), "ceil": rounding("ceil"), "celu": celu,
     "clamp": clamp, "clamp_max": clamp_max, "clamp_min": clamp, "copysign": copysign, "cos": cos, "cosh": real("cosh"),
     "digamma": digamma, "div": div, "elu": elu, "elu_backward": elu_backward, "eq": eq, "erf": erf, "erfc": erfc, "erfinv": erfinv,
     "exp": exp, "exp2": lambda x: exp(LOG_2 * x), "expm1": expm1, "floor": floor, "floor_divide": lambda x, y: div(x, y, "floor"),
@@ -382,10 +386,10 @@ FORMULAS: Mapping[str, Formula] = {
     "logit": logit, "logit_backward": logit_backward, "lt": lambda x, y: x < y, "masked_fill": masked_fill, "maximum": larger,
     "minimum": smaller, "mul": mul, "mvlgamma": mvlgamma, "ne": ne, "neg": lambda x: -x, "polygamma": polygamma, "pow": powers,
     "reciprocal": reciprocal, "relu": relu, "remainder": remainder, "round": rounding("round"), "rsqrt": lambda x: 1.0 / sqrt(x),
-    "rsub": rsub, "sgn": sign, "sigmoid": sigmoid, "sigmoid_backward": sigmoid_backward, "sign": sign,
-    "signbit": lambda x: x < 0, "silu": silu, "silu_backward": silu_backward, "sin": sin, "sinc": sinc, "sinh": real("sinh"),
-    "softplus": softplus, "softplus_backward": softplus_backward, "special_entr": entr, "special_erfcx": erfcx, "special_i0e": i0e,
-    "special_i1": i1, "special_i1e": i1e, "special_log_ndtr": log_ndtr, "special_ndtr": ndtr, "special_xlog1py": xlog1py, "sqrt": sqrt,
-    "square": square, "sub": sub, "tan": real("tan"), "tanh": tanh, "tanh_backward": tanh_backward, "threshold": threshold,
+    "rsub": rsub, "sgn": sign, "sigmoid": sigmoid, "sigmoid_backward": sigmoid_backward, "sign": sign, "signbit": lambda x: x < 0,
+    "silu": silu, "silu_backward": silu_backward, "sin": sin, "sinc": sinc, "sinh": real("sinh"), "softplus": softplus,
+    "softplus_backward": softplus_backward, "special_entr": entr, "special_erfcx": erfcx, "special_i0e": i0e, "special_i1": i1,
+    "special_i1e": i1e, "special_log_ndtr": log_ndtr, "special_ndtr": ndtr, "special_xlog1py": xlog1py, "sqrt": sqrt, "square": square,
+    "sub": sub, "tan": real("tan"), "tanh": tanh, "tanh_backward": tanh_backward, "threshold": threshold,
     "threshold_backward": threshold_backward, "trunc": trunc, "where": where, "xlogy": xlogy,
 }  # fmt: skip

@@ -152,6 +152,10 @@ def _min(nests: Nests, like: Any, x: Ref, dim: Any = None, keepdim: bool = False
     return _extreme(nests, _amin, "min", x, dim, keepdim)
 
 
+def _aminmax(nests: Nests, like: Any, x: Ref, *, dim: int | None = None, keepdim: bool = False) -> tuple[Lazy, Lazy]:
+    return lambda: _amin(nests, like, x, dim, keepdim), lambda: _amax(nests, like, x, dim, keepdim)
+
+
 def _extreme(nests: Nests, rule: Rule, operation: str, x: Ref, dim: Any, keepdim: bool) -> Any:
     """max(x); max(x, dim) with its place; max(x, y), elementwise."""
     if isinstance(dim, Ref):
@@ -279,8 +283,8 @@ def _log_sigmoid(nests: Nests, like: Any, x: Ref) -> tuple[Lazy, Ref]:
 
 
 RULES: Mapping[str, Rule] = {
-    "sum": _sum, "mean": _mean, "prod": _prod, "amax": _amax, "amin": _amin, "max": _max, "min": _min, "argmax": _arg("max"),
-    "argmin": _arg("min"), "any": _any, "all": _all, "count_nonzero": _count_nonzero, "var": _var, "std": _std,
+    "sum": _sum, "mean": _mean, "prod": _prod, "amax": _amax, "amin": _amin, "aminmax": _aminmax, "max": _max, "min": _min,
+    "argmax": _arg("max"), "argmin": _arg("min"), "any": _any, "all": _all, "count_nonzero": _count_nonzero, "var": _var, "std": _std,
     "linalg_vector_norm": _norm, "logsumexp": _logsumexp, "_softmax": _softmax, "_log_softmax": _log_softmax,
     "_softmax_backward_data": _softmax_backward, "_log_softmax_backward_data": _log_softmax_backward,
     "binary_cross_entropy_with_logits": _cross_entropy, "log_sigmoid_forward": _log_sigmoid,

@@ -80,6 +80,7 @@ class _Translator:
 
     def __init__(self, dtype: torch.dtype, nests: Nests, known: dict[int, Any] | None = None):
         self.dtype, self.nests, self.known = dtype, nests, known or {}
+        self.storages: dict[Any, Ref] = {}  # of constants
 
     def whole(self, graph: Graph) -> Translation:
         nests = self.nests
@@ -105,7 +106,7 @@ class _Translator:
             inner.run([n for n in scan.step.nodes if n.constant is None])
             return [inner._ref(n) for n in scan.step.outputs]
 
-        return looping.repeated(self.nests, scan, *groups, step)
+        return looping.repeated(self.nests, scan, step, *groups)
 
     # What is there before the first operation
 
@@ -117,18 +118,27 @@ class _Translator:
 
     def _handed(self, number: int, node: Node) -> None:
         """A view of another handed value is one here too: memory is walked once for both."""
-        name = _name(node.target) if node.target not in (None, item) else ""
-        source = node.args[0] if node.args else None
-        if name in VIEWS and isinstance(source, Node) and id(source) in self.known:
-            self.known[id(node)] = self._node(node)
-        elif isinstance(node.value, Tensor):
+        if isinstance(node.value, Tensor):
             _refuse_complex(node.value)
-            self.known[id(node)] = self.nests.laid(number, node.value)
+            self.known[id(node)] = self._view(node) or self.nests.laid(number, node.value)
+
+    def _view(self, node: Node) -> Ref | None:
+        """A handed value as a view of another one, where it is."""
+        source = self.known.get(id(node.args[0])) if node.args else None
+        if source is None or _name(node.target) not in movement.VIEWS:
+            return None
+        return movement.strided(source, lambda t: node.target(t, *node.args[1:], **node.kwargs))
 
     def _constant(self, t: Tensor) -> Ref:
         _refuse_complex(t)
-        number = _literal_of(t)
-        return self.nests.laid(t, t) if number is None else self.nests.literal(number, tuple(t.shape), kind_of(t.dtype))
+        if (number := _literal_of(t)) is not None:
+            return self.nests.literal(number, tuple(t.shape), kind_of(t.dtype))
+        size = t.untyped_storage().nbytes() // t.element_size()
+        if size > 2 * t.numel():  # a small part of something large
+            return self.nests.laid(t, t)
+        flat = t.as_strided((size,), (1,), 0)  # laid once for all constants that are views of the same memory
+        whole = self.storages.setdefault((t.untyped_storage()._cdata, t.dtype), self.nests.laid(flat, flat))
+        return Ref(whole.base, tuple(t.shape), t.stride(), int(t.storage_offset()))
 
     # Operations
 
@@ -208,7 +218,6 @@ class _Translator:
 IGNORED = frozenset(("dtype", "layout", "device", "pin_memory", "memory_format", "out"))
 OPERANDS = (Ref, float, int, bool)
 RULES: Mapping[str, Rule] = {**movement.RULES, **indexing.RULES, **reductions.RULES, **linear.RULES, **sorting.RULES}
-VIEWS = frozenset((*movement.VIEWS, "_unsafe_view", "alias", "detach"))
 
 
 def _refuse_complex(t: Any) -> None:

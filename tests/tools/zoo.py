@@ -30,7 +30,7 @@ from ppgen.straightline import Graph
 
 from .recorded.data import tensor
 
-__all__ = ["LAWS", "Density", "Interpreted", "Law", "Lowered", "density_of", "difference", "points"]
+__all__ = ["LAWS", "Density", "Interpreted", "Law", "Lowered", "density_of", "difference", "float64", "points"]
 
 
 class Lowered(Protocol):

@@ -1,6 +1,6 @@
 """The translator: what becomes of programs, and what it refuses. Truths are torch's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import torch
@@ -13,9 +13,16 @@ from ppgen.native.translate import Translation, translate
 from ppgen.program import Program
 from tests.posteriors import NAMES, load
 from tests.tools.recorded import CASES
-from tests.tools.zoo import Density, Interpreted, density_of, difference, points
+from tests.tools.zoo import Density, Interpreted, density_of, difference, float64, points
 
+UNREAD = {"masked_write"}  # its derivative selects by a mask that is data, which cannot be recorded
 REFUSED = {"singular": "aten.linalg_qr", "spectrum": "complex"}  # of the recorded programs, and what is named
+
+
+@pytest.fixture(autouse=True)
+def double() -> Iterator[None]:
+    with float64():
+        yield
 
 
 def density(f: Callable[..., Tensor], dim: int, dtype: torch.dtype = torch.float64, **data: Tensor) -> Density:
@@ -46,7 +53,7 @@ def outer_loops(t: Translation) -> list[int]:
 # Whole programs
 
 
-@pytest.mark.parametrize("name", [n for n, c in CASES.items() if not c.rows])
+@pytest.mark.parametrize("name", [n for n, c in CASES.items() if not c.rows and n not in UNREAD])
 def test_recorded_programs(name: str) -> None:
     case = CASES[name]
     d = density_of(Program(case.fn, *case.args, **case.kwargs))
@@ -133,7 +140,12 @@ def test_no_parameters_at_all() -> None:
 
 
 def test_single_precision() -> None:
-    d = density(lambda q, x: torch.nn.functional.softplus(x * q).logsumexp(0) + q.sigmoid().log().sum(), 3, torch.float32, x=torch.ones(3))
+    d = density(
+        lambda q, x: torch.nn.functional.softplus(x * q).logsumexp(0) + q.sigmoid().log().sum(),
+        3,
+        torch.float32,
+        x=torch.ones(3, dtype=torch.float32),
+    )
     assert translated(d).program.single
     check(d, 1e-5)
 
@@ -174,9 +186,9 @@ def test_an_index_by_rows_keeps_one_whole_number_for_each() -> None:
 
 def test_a_computed_index_that_is_out_of_range_is_nan_and_reads_nothing_else() -> None:
     table = torch.arange(3, dtype=torch.float64)
-    d = density(lambda q, t: t[(q[0] * 10).long()] + q.sum() * 0, 1, t=table)
+    d = density(lambda q, t: t[(q * 2).long()].sum() + q.sum() * 0, 1, t=table)
     run = d.by(Interpreted(d.graph, torch.float64))
-    inside, outside = torch.tensor([0.23], dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
+    inside, outside = torch.tensor([1.2]), torch.tensor([2.5])
     assert run(inside)[0] == 2.0
     assert run(-inside)[0] == 1.0  # -2 counts from the end
     assert run(outside)[0].isnan()
@@ -211,7 +223,7 @@ UNARY: Mapping[str, Callable[[Tensor], Tensor]] = {
     "entr": lambda x: torch.special.entr(x.sigmoid()),
     "bessel": lambda x: torch.special.i0(x) + torch.special.i1(x) + torch.special.i1e(x),
     "sinc": torch.sinc,
-    "polygamma": lambda x: torch.polygamma(1, 2 + x),
+    "digamma": lambda x: torch.digamma(2 + x),
     "hypot": lambda x: torch.hypot(x, x + 1),
     "lerp": lambda x: torch.lerp(x, x.flip(0), x.sigmoid()),
     "addcdiv": lambda x: torch.addcdiv(x, x, 3 + x, value=0.3),
