@@ -108,7 +108,7 @@ class _Distribution:
         return terms
 
     def _summed(self, i: int, terms: Sequence[tuple[Callable[..., Tensor], Node]]) -> Tensor:
-        steps = 0.0
+        steps = torch.zeros((), dtype=self.initial[i].dtype, device=self.initial[i].device)
         for sign, term in reversed(terms):
             steps = sign(steps, self._timed(term))
         if self.scan.reverse:

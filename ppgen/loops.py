@@ -165,7 +165,7 @@ def graph_of(f: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor]) -> 
 
 def repeat(scan: Scan, initial: Sequence[Tensor], xs: Sequence[Tensor], fixed: Sequence[Tensor]) -> list[Tensor]:
     """A scan as it is, recorded as one node."""
-    return list(_Repeat.apply(scan, *initial, *xs, *fixed))  # type: ignore[no-untyped-call]
+    return list(_Repeat.apply(scan, *initial, *xs, *fixed))
 
 
 class _Repeat(torch.autograd.Function):

@@ -32,7 +32,7 @@ class Read(NamedTuple):
 
     base: Node
     dim: int
-    index: int
+    place: int
     width: int | None  # of a window
 
     @property
@@ -61,15 +61,15 @@ def read_of(node: Node) -> Read | None:
 
 
 class Run(NamedTuple):
-    """Operations start, start + 1, ... of a sequence are `count` repetitions of `period` operations."""
+    """Operations start, start + 1, ... of a sequence are `repeats` repetitions of `period` operations."""
 
     start: int
     period: int
-    count: int
+    repeats: int
 
     @property
     def stop(self) -> int:
-        return self.start + self.period * self.count
+        return self.start + self.period * self.repeats
 
 
 class Operations:
@@ -122,10 +122,7 @@ class Operations:
 
     def replace(self, run: Run, made: list[Node], selects: dict[int, Node]) -> None:
         """Put other operations in the place of a run. selects: by the id of a node of the run, what reads its value now."""
-        for n in selects.values():
-            read = read_of(n)
-            assert read is not None
-            self.reads[id(n)] = read
+        self.reads |= {id(n): read for n in selects.values() if (read := read_of(n)) is not None}
         self._now |= selects
         self.sequence[run.start : run.stop] = made
 
@@ -191,9 +188,9 @@ class Columns:
 
     def __init__(self, operations: Operations, run: Run):
         self.operations, self.run = operations, run
-        self.rows = [[x for n in self.repetition(k) for x in operations.arguments(n)] for k in range(run.count)]
+        self.rows = [[x for n in self.repetition(k) for x in operations.arguments(n)] for k in range(run.repeats)]
         self.own = np.repeat(np.arange(run.period), [len(operations.arguments(n)) for n in self.repetition(0)])
-        self.origins = np.array([[operations.origin(x) for x in row] for row in self.rows]).reshape(run.count, len(self.own))
+        self.origins = np.array([[operations.origin(x) for x in row] for row in self.rows]).reshape(run.repeats, len(self.own))
 
     def repetition(self, k: int) -> list[Node]:
         start = self.run.start + k * self.run.period
@@ -201,7 +198,7 @@ class Columns:
 
     def distances(self) -> NDArray[Any]:
         """(repetitions, arguments): how far back in the sequence; 0 where there is no such place."""
-        at = self.run.start + np.arange(self.run.count)[:, None] * self.run.period + self.own
+        at = self.run.start + np.arange(self.run.repeats)[:, None] * self.run.period + self.own
         return np.where(self.origins >= 0, at - self.origins, 0)
 
     def _moving(self) -> NDArray[Any]:
@@ -242,9 +239,11 @@ class Columns:
         initial: dict[int, set[Any]] = {}
         for j in np.flatnonzero(pattern & ~inner):
             back, made = divmod(int(self.own[j] - later[j]), self.run.period)
-            x = self.operations.read(self.rows[k][j]) or self.rows[k][j]
-            if back < -1 or isinstance(x, Read) != (self.operations.read(self.rows[k + 1][j]) is not None):
+            x, read, later_read = self.rows[k][j], self.operations.read(self.rows[k][j]), self.operations.read(self.rows[k + 1][j])
+            if later_read is not None:
+                x = read.base if read is not None and read[1:] == later_read[1:] else None
+            if back < -1 or not isinstance(x, Node):
                 return False
-            initial.setdefault(made, set()).add(id(x.base if isinstance(x, Read) else x))
+            initial.setdefault(made, set()).add(id(x))
         outside = self.origins[k][~inner]
         return bool((here == later)[inner].all() and (outside < start).all()) and all(len(i) == 1 for i in initial.values())

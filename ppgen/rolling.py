@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .loops import Scan
 from .repetition import LEAST, NUMBERED, SAVED, Columns, Operations, Read, read_of, repetitions
-from .straightline import Graph, Node, collector_paused, cut, item, mapped
+from .straightline import Graph, Node, Nodes, collector_paused, cut, item, mapped
 
 __all__ = ["rolled"]
 
@@ -56,7 +56,7 @@ class _Loop:
 
     def __init__(self, columns: Columns, moving: NDArray[Any]):
         self.operations, self.run, self.columns = columns.operations, columns.run, columns
-        self.last = columns.repetition(self.run.count - 1)
+        self.last = columns.repetition(self.run.repeats - 1)
         self.made: list[Node] = []
         self.carries: dict[tuple[int, int], Input] = {}  # by operation and repetitions back
         self.elements: list[Input] = []
@@ -83,7 +83,7 @@ class _Loop:
         """A value of the same repetition or of one before: of operation `at`, counted from the repetition's start."""
         x, (back, made) = column[-1], divmod(at, self.run.period)
         read = self.operations.read(x)
-        value = self._carry(made, -back, column[0]) if back else self._step[id(self.last[made])]
+        value = self._carry(made, -back, column) if back else self._step[id(self.last[made])]
         if read is None:
             return value
         key = ("read", id(value), read[1:])
@@ -92,14 +92,13 @@ class _Loop:
             self._nodes.append(self._known[key])
         return self._known[key]
 
-    def _carry(self, made: int, back: int, first: Node) -> Node:
-        """first: the argument of the first repetition."""
+    def _carry(self, made: int, back: int, column: Sequence[Node]) -> Node:
+        first = self.operations.read(column[0]) if self.operations.read(column[-1]) is not None else None
         for b in range(1, back + 1):
             if (made, b) in self.carries:
                 continue
-            read = self.operations.read(first)
             place = self.run.start + made - b * self.run.period
-            initial = self.operations.now(self.operations.sequence[place]) if b < back else first if read is None else read.base
+            initial = self.operations.now(self.operations.sequence[place]) if b < back else column[0] if first is None else first.base
             like = self.last[made].value
             if not isinstance(initial.value, Tensor) or (initial.value.shape, initial.value.dtype) != (like.shape, like.dtype):
                 raise _Irregular
@@ -136,11 +135,11 @@ class _Loop:
     def _slices(self, reads: Sequence[Read | None]) -> Node | None:
         """What is read with a constant stride, the repetitions as dimension 0."""
         known = [r for r in reads if r is not None]
-        first, strides = reads[0], np.diff([r.index for r in known])
+        first, strides = reads[0], np.diff([r.place for r in known])
         if first is None or len(known) < len(reads) or any(r.kind != first.kind for r in known) or not _constant(strides):
             return None
         stride, dim, base = int(strides[0]), first.dim, first.base
-        low, high = sorted((first.index, known[-1].index))
+        low, high = sorted((first.place, known[-1].place))
         width = first.width or 1
         if (low, high + width) != (0, base.value.shape[dim]):
             base = self._make(aten.slice.Tensor, base, dim, low, high + width)
@@ -188,10 +187,10 @@ class _Loop:
         if any(not isinstance(o.value, Tensor) for o in outputs):
             raise _Irregular
         groups = [list(self.carries.values()), self.elements, self.fixed]
-        step = cut(_Nodes(self._nodes), [i for group in groups for i, _ in group], outputs)
-        target = Scan(step, len(self.carries), len(self.elements), self.run.count)
+        step = cut(Nodes(self._nodes), [i for group in groups for i, _ in group], outputs)
+        target = Scan(step, len(self.carries), len(self.elements), self.run.repeats)
         node = Node(target, tuple([outside for _, outside in group] for group in groups))
-        lengths = [self.run.count + 1] * len(ends) + [self.run.count] * len(ys)
+        lengths = [self.run.repeats + 1] * len(ends) + [self.run.repeats] * len(ys)
         columns = [Node(item, (node, i), {}, _long(o.value, k)) for i, (o, k) in enumerate(zip(outputs, lengths, strict=True))]
         of_carries = {made: (columns[i], 1) for i, (made, b) in enumerate(self.carries) if b == 1}
         return node, {**of_carries, **{q: (column, 0) for q, column in zip(ys, columns[len(ends) :], strict=True)}}
@@ -229,12 +228,6 @@ def _with_arguments(n: Node, arguments: Sequence[Any]) -> Node:
     return Node(n.target, mapped(n.args, Node, lambda _: next(given)), mapped(dict(n.kwargs), Node, lambda _: next(given)), n.value)
 
 
-class _Nodes(NamedTuple):
-    """What a graph is cut from."""
-
-    nodes: list[Node]
-
-
 # The new graph
 
 
@@ -250,7 +243,7 @@ class _Rebuilding:
         for n in self.operations.sequence:
             self._emit(n)
         outputs = [self._emit(self.operations.now(o)) for o in self.old.outputs]
-        return cut(_Nodes(self.nodes), self.old.inputs, outputs, slow=self.old.slow)
+        return cut(Nodes(self.nodes), self.old.inputs, outputs, slow=self.old.slow)
 
     def _emit(self, node: Node) -> Node:
         todo = [node]
@@ -313,8 +306,8 @@ def _pieces(nodes: Sequence[Node]) -> list[Node | _Piece] | None:
         last = pieces[-1] if pieces else None
         if read is None or read.dim or read.width is not None:
             pieces.append(n)
-        elif isinstance(last, _Piece) and last.base is read.base and last.stop == read.index:
-            pieces[-1] = last._replace(stop=read.index + 1)
+        elif isinstance(last, _Piece) and last.base is read.base and last.stop == read.place:
+            pieces[-1] = last._replace(stop=read.place + 1)
         else:
-            pieces.append(_Piece(read.base, read.index, read.index + 1))
+            pieces.append(_Piece(read.base, read.place, read.place + 1))
     return pieces if len(pieces) + LEAST <= len(nodes) else None

@@ -17,7 +17,7 @@ from .tape import Steered, Tape, Watch, current_tape, users_line
 
 __all__ = ["scan"]
 
-Step = Callable[[Any, Any], tuple[Any, Any]]
+Step = Callable[[Any, Any], Any]
 
 
 def scan(step: Step, carry: Any, xs: Any = None, *, length: int | None = None, reverse: bool = False) -> tuple[Any, Any]:
@@ -66,7 +66,7 @@ def _length(columns: Sequence[Any], length: int | None) -> int:
     return lengths.pop()
 
 
-class _NoSites(Messenger):  # type: ignore[misc]
+class _NoSites(Messenger):
     """A site in a step would be recorded once for all steps."""
 
     def _pyro_sample(self, msg: Any) -> None:

@@ -9,6 +9,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from .errors import RecordingError
 
-__all__ = ["Composite", "Graph", "Node", "collector_paused", "cut", "identity", "item", "leaves", "mapped"]
+__all__ = ["Composite", "Graph", "Node", "Nodes", "collector_paused", "cut", "identity", "item", "leaves", "mapped"]
 
 Leaf = TypeVar("Leaf")
 
@@ -256,6 +257,13 @@ def _function(name: str, groups: list[list[Node]], nodes: list[Node], outputs: l
 
 class Recorded(Protocol):
     """What a graph is cut from: every node of a recording, in order."""
+
+    nodes: list[Node]
+
+
+@dataclass
+class Nodes:
+    """Nodes that no tape has recorded, each after those that it depends on."""
 
     nodes: list[Node]
 
