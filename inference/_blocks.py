@@ -106,8 +106,10 @@ class Workshop:
         jobs["rank"], jobs["triangular"] = metric.values.shape[1], metric.triangle.shape[1]
         jobs["seed"], jobs["chain"], jobs["first"] = key.seed, key.chains, key.draw
         jobs["stop"] = self.flag.ctypes.data
+        before = self.density.evaluations
         made = self._made(jobs, memory, owners)
         named = {name: _typed(name, stats[:, :made, j]) for j, name in enumerate(self.sampler.stats)}
+        self.density.evaluations = before + int(named["n_steps"].sum())  # not those of chains that were carried along
         tensors = (torch.from_numpy(x[:, :made]) for x in (positions, gradients))
         return Drawn(*_read(memory, dim), *tensors, named)
 

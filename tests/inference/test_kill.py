@@ -20,7 +20,7 @@ LONG = {
 
 
 def check(name: str, settings: dict[str, Any], kills: int, folder: Path) -> None:
-    name = name.split()[0]  # the engine's
+    name = name.split(maxsplit=1)[0]  # the engine's
     found, alive = killed(name, settings, folder, random_moments(kills, seed=kills))
     assert alive == kills, f"{kills - alive} of {kills} kills came after the end; the run is too short to show anything"
     expected = unbroken(name, settings)

@@ -243,3 +243,12 @@ def test_native_and_batched_runs_are_of_one_law() -> None:
         assert float(mu.mean()) == pytest.approx(4.4, abs=0.4)
         assert float(mu.std()) == pytest.approx(3.3, abs=0.3)
         assert float(tau.mean()) == pytest.approx(3.6, abs=0.4)
+
+
+@RUNG
+def test_gradients_are_counted_once(native: bool) -> None:
+    density = eight_schools(native)
+    state, at = start(density), metric(matrix(density, "diagonal"), "diagonal")
+    before = density.evaluations
+    drawn = block(density, NUTS(), state, at, 30)
+    assert density.evaluations - before == int(drawn.stats["n_steps"].sum())
