@@ -84,6 +84,8 @@ class _Rewriting:
         todo = [node]
         while todo:
             n = todo.pop()
+            if not isinstance(n, Node):
+                return node  # a number
             if n.target is aten.add.Tensor and not n.kwargs:
                 todo += n.args
                 continue
