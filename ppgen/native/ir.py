@@ -171,6 +171,11 @@ def _smaller(a: Any, b: Any) -> Any:
     return a if a < b or np.isnan(a) else b
 
 
+def _truncated(x: Any) -> int:
+    """Towards zero; what no integer holds is the nearest that one does, and nan is 0."""
+    return 0 if np.isnan(x) else int(x) if abs(x) < 2.0**63 else 2**63 - 1 if x > 0 else -(2**63)
+
+
 def _chosen(condition: Any, a: Any, b: Any) -> Any:
     return a if condition else b
 
@@ -203,7 +208,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor, "not": np.logical_not,
     "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
     "floordiv": np.floor_divide, "mod": np.mod,
-    "real": float, "int": int, "true": bool,
+    "real": float, "int": _truncated, "true": bool,
 }  # fmt: skip
 
 

@@ -188,10 +188,11 @@ def test_a_computed_index_that_is_out_of_range_is_nan_and_reads_nothing_else() -
     table = torch.arange(3, dtype=torch.float64)
     d = density(lambda q, t: t[(q * 2).long()].sum() + q.sum() * 0, 1, t=table)
     run = d.by(Interpreted(d.graph, torch.float64))
-    inside, outside = torch.tensor([1.2]), torch.tensor([2.5])
+    inside = torch.tensor([1.2])
     assert run(inside)[0] == 2.0
     assert run(-inside)[0] == 1.0  # -2 counts from the end
-    assert run(outside)[0].isnan()
+    for outside in (2.5, -4.0, float("nan"), 1e300, -1e300):
+        assert run(torch.tensor([outside]))[0].isnan()
 
 
 # Operations that are found nowhere else
