@@ -5,9 +5,10 @@ names the draw: draws depend neither on threads, nor on other chains, nor on whe
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from ..targets import LogDensity
 from ._metric import Metric
 from ._normals import SPILL
 from ._trajectory import AVERAGE, DRAWS, ERROR, FLOAT, HEAD, HERE, JOB, LP, MADE, POSITION, SLOPE, STEP, TARGET, VALUE
+
+if TYPE_CHECKING:
+    from ..native.kernel import BoundKernel
 
 __all__ = ["Averaging", "Drawn", "Sampler", "State", "Workshop", "evaluate"]
 
@@ -86,90 +90,108 @@ class Workshop:
     def __init__(self, density: LogDensity, sampler: Sampler, flag: NDArray[np.int64], threads: int | None = None):
         self.density, self.sampler, self.flag = density, sampler, flag
         self.own = np.zeros(1, np.int64)  # a flag for chains that catch up
-        self.benches: list[_Bench] = []
+        self.run: Callable[[_Work, list[int]], None] = self._batched
         if density.native is not None:
-            self.pool = ThreadPoolExecutor(threads or processors(), "chain")
+            self.run = partial(self._native, density.native, ThreadPoolExecutor(threads or processors(), "chain"))
+        self.benches: list[_Bench] = []
 
     def draw(self, state: State, step_size: Tensor, averaging: Averaging, metric: Metric, key: Key, count: int, aim: float) -> Drawn:
         """A block of `count` draws, or fewer where the flag is set; `aim`: acceptance rate to adapt the step size to, or 0."""
-        chains, dim = state.position.shape
-        memory = np.zeros((chains, HEAD + self.sampler.rows * dim + SPILL))
-        _fill(memory, state, step_size, averaging)
-        positions, stats = np.empty((chains, count, dim)), np.empty((chains, count, len(self.sampler.stats)))
-        gradients = np.empty((chains, count if aim else 0, dim))
-        owners = {"memory": memory, "draws": positions, "gradients": gradients, "stats": stats}
-        owners |= {name: field.contiguous().numpy() for name, field in metric._asdict().items()}
-        jobs = np.zeros(chains, JOB)
-        for name, array in owners.items():
-            jobs[name] = array.ctypes.data + np.arange(chains) * array[0].nbytes
-        jobs["dim"], jobs["columns"], jobs["count"], jobs["aim"] = dim, stats.shape[2], count, aim
-        jobs["rank"], jobs["triangular"] = metric.values.shape[1], metric.triangle.shape[1]
-        jobs["seed"], jobs["chain"], jobs["first"] = key.seed, key.chains, key.draw
-        jobs["stop"] = self.flag.ctypes.data
-        before = self.density.evaluations
-        made = self._made(jobs, memory, owners)
-        named = {name: _typed(name, stats[:, :made, j]) for j, name in enumerate(self.sampler.stats)}
-        self.density.evaluations = before + int(named["n_steps"].sum())  # not those of chains that were carried along
-        tensors = (torch.from_numpy(x[:, :made]) for x in (positions, gradients))
-        return Drawn(*_read(memory, dim), *tensors, named)
+        work = _Work(self.sampler, metric, key, count, aim)
+        work.fill(state, step_size, averaging)
+        work.jobs["stop"] = self.flag.ctypes.data
+        before, everyone = self.density.evaluations, list(range(len(key.chains)))
+        self.run(work, everyone)
+        done = work.memory[:, MADE].astype(np.int64)
+        made = int(done.max())
+        if (done < made).any():  # told to stop: those behind catch up with the first
+            work.go_on(done, made)
+            work.jobs["stop"] = self.own.ctypes.data
+            self.run(work, [i for i in everyone if done[i] < made])
+        drawn = work.read(made)
+        self.density.evaluations = before + int(drawn.stats["n_steps"].sum())  # not those of chains that were carried along
+        return drawn
 
-    def _made(self, jobs: NDArray[np.void], memory: NDArray[np.float64], owners: Any) -> int:
-        """How many draws every chain made: where they were told to stop, those behind catch up with the first."""
-        run = self._batched if self.density.native is None else self._native
-        everyone = list(range(len(jobs)))
-        run(jobs, everyone, memory, owners)
-        done = memory[:, MADE].astype(np.int64)
-        most = int(done.max())
-        if (done < most).any():
-            jobs["first"] += done
-            jobs["count"] = most - done
-            for name in ("draws", "gradients"):
-                jobs[name] += FLOAT * done * jobs["dim"]
-            jobs["stats"] += FLOAT * done * jobs["columns"]
-            jobs["stop"] = self.own.ctypes.data
-            run(jobs, [i for i in everyone if done[i] < most], memory, owners)
-        return most
-
-    def _native(self, jobs: NDArray[np.void], chains: Sequence[int], memory: NDArray[np.float64], owners: Any) -> None:
+    def _native(self, kernel: "BoundKernel", pool: ThreadPoolExecutor, work: "_Work", chains: list[int]) -> None:
         """On machine code, in threads. The main thread only waits, so that it hears Ctrl-C."""
-        while len(self.benches) < len(jobs):
-            self.benches.append(_Bench(self.density))
-        for job, bench in zip(jobs, self.benches, strict=False):
-            bench.furnish(job)
+        while len(self.benches) < len(work.jobs):
+            self.benches.append(_Bench(kernel, self.density.dim, self.density.dtype))
+        for i in chains:
+            self.benches[i].furnish(work.jobs[i])
 
-        def work(i: int, *alive: Any) -> None:  # while a thread runs, what it writes to is alive
-            self.sampler.run(jobs[i], *self.sampler.settings)
+        def one(i: int) -> None:  # it holds `work`: as long as a thread runs, what it writes to is alive
+            self.sampler.run(work.jobs[i], *self.sampler.settings)
 
         try:
-            for future in [self.pool.submit(work, i, owners) for i in chains]:
+            for future in [pool.submit(one, i) for i in chains]:
                 future.result()
         except BaseException:
             self.flag[0] = self.own[0] = 1
             raise
 
-    def _batched(self, jobs: NDArray[np.void], chains: Sequence[int], memory: NDArray[np.float64], owners: Any) -> None:
+    def _batched(self, work: "_Work", chains: list[int]) -> None:
         """By one call for all chains a round, as each goes from gradient to gradient; those that are done are carried along,
         since a density is compiled for a number of chains. Eagerly, where it is not, they are left out."""
-        dim, numbers = self.density.dim, torch.from_numpy(memory)
-        positions = _row(numbers, POSITION, dim)
-        going = {i: self.sampler.chain(jobs[i], *self.sampler.settings) for i in chains}
+        eager, numbers = self.density.lowering.name == "eager", torch.from_numpy(work.memory)
+        positions, answers = _row(numbers, POSITION, work.dim), numbers[:, VALUE : HEAD + work.dim]
+        going = {i: self.sampler.chain(work.jobs[i], *self.sampler.settings) for i in chains}
         going = {i: chain for i, chain in going.items() if next(chain, DONE) is not DONE}
         while going:
-            rows = list(going) if self.density.lowering.name == "eager" else list(range(len(memory)))
-            value, gradient = evaluate(self.density, positions[rows])
-            numbers[rows, VALUE : HEAD + dim] = torch.cat([value[:, None], gradient], 1)
+            rows = list(going) if eager else slice(None)
+            value, gradient = evaluate(self.density, positions[rows].clone())
+            answers[rows] = torch.cat([value[:, None], gradient], 1)
             going = {i: chain for i, chain in going.items() if next(chain, DONE) is not DONE}
 
 
+class _Work:
+    """The memory of a block: a job for each chain, and what the jobs point to."""
+
+    def __init__(self, sampler: Sampler, metric: Metric, key: Key, count: int, aim: float):
+        (chains, self.dim), self.names = metric.scale.shape, sampler.stats
+        self.memory = np.zeros((chains, HEAD + sampler.rows * self.dim + SPILL))
+        self.draws, self.stats = np.empty((chains, count, self.dim)), np.empty((chains, count, len(sampler.stats)))
+        self.gradients = np.empty((chains, count if aim else 0, self.dim))
+        self.metric = {name: field.contiguous().numpy() for name, field in metric._asdict().items()}
+        self.jobs = jobs = np.zeros(chains, JOB)
+        pointed = {"memory": self.memory, "draws": self.draws, "gradients": self.gradients, "stats": self.stats, **self.metric}
+        for name, array in pointed.items():
+            jobs[name] = array.ctypes.data + np.arange(chains) * array[0].nbytes
+        jobs["dim"], jobs["columns"], jobs["count"], jobs["aim"] = self.dim, len(sampler.stats), count, aim
+        jobs["rank"], jobs["triangular"] = metric.values.shape[1], metric.triangle.shape[1]
+        jobs["seed"], jobs["chain"], jobs["first"] = key.seed, key.chains, key.draw
+
+    def fill(self, state: State, step_size: Tensor, averaging: Averaging) -> None:
+        numbers = torch.from_numpy(self.memory)
+        numbers[:, STEP], numbers[:, LP] = step_size, state.log_density
+        for place, field in zip((TARGET, ERROR, AVERAGE, DRAWS), averaging, strict=True):
+            numbers[:, place] = field
+        _row(numbers, HERE, self.dim)[:] = state.position
+        _row(numbers, SLOPE, self.dim)[:] = state.gradient
+
+    def go_on(self, done: NDArray[np.int64], count: int) -> None:
+        """The jobs become those of the draws after the first `done` of each chain, up to `count`."""
+        self.jobs["first"] += done
+        self.jobs["count"] = count - done
+        for name, width in (("draws", self.dim), ("gradients", self.dim), ("stats", len(self.names))):
+            self.jobs[name] += FLOAT * width * done
+
+    def read(self, made: int) -> Drawn:
+        numbers = torch.from_numpy(self.memory)
+        state = State(_row(numbers, HERE, self.dim).clone(), numbers[:, LP].clone(), _row(numbers, SLOPE, self.dim).clone())
+        averaging = Averaging(*(numbers[:, place].clone() for place in (TARGET, ERROR, AVERAGE, DRAWS)))
+        positions, gradients = (torch.from_numpy(x[:, :made]) for x in (self.draws, self.gradients))
+        stats = {name: _typed(name, self.stats[:, :made, i]) for i, name in enumerate(self.names)}
+        return Drawn(state, numbers[:, STEP].clone(), averaging, positions, gradients, stats)
+
+
 class _Bench:
-    """Machine code with memory of its own to work in, for one chain."""
+    """Memory for machine code to work in, of one chain at a time."""
 
-    def __init__(self, density: LogDensity):
-        self.kernel = density.native
-        self.w, self.m = self.kernel.workspace()
-        self.single = np.zeros(2 * density.dim + 1 if density.dtype == torch.float32 else 0, np.float32)
+    def __init__(self, kernel: "BoundKernel", dim: int, dtype: torch.dtype):
+        self.kernel, (self.w, self.m) = kernel, kernel.workspace()
+        self.single = np.zeros(2 * dim + 1 if dtype == torch.float32 else 0, np.float32)
 
-    def furnish(self, job: np.void) -> None:
+    def furnish(self, job: Any) -> None:
         job["code"] = self.kernel.address
         job["n"], job["c"], job["k"] = self.kernel.pointers
         job["w"], job["m"] = self.w.ctypes.data, self.m.ctypes.data
@@ -179,22 +201,6 @@ class _Bench:
 def processors() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _fill(memory: NDArray[np.float64], state: State, step_size: Tensor, averaging: Averaging) -> None:
-    numbers, dim = torch.from_numpy(memory), state.position.shape[1]
-    numbers[:, STEP], numbers[:, LP] = step_size, state.log_density
-    for place, field in zip((TARGET, ERROR, AVERAGE, DRAWS), averaging, strict=True):
-        numbers[:, place] = field
-    _row(numbers, HERE, dim)[:] = state.position
-    _row(numbers, SLOPE, dim)[:] = state.gradient
-
-
-def _read(memory: NDArray[np.float64], dim: int) -> tuple[State, Tensor, Averaging]:
-    numbers = torch.from_numpy(memory)
-    state = State(_row(numbers, HERE, dim).clone(), numbers[:, LP].clone(), _row(numbers, SLOPE, dim).clone())
-    averaging = Averaging(*(numbers[:, place].clone() for place in (TARGET, ERROR, AVERAGE, DRAWS)))
-    return state, numbers[:, STEP].clone(), averaging
 
 
 def _row(numbers: Tensor, i: int, dim: int) -> Tensor:

@@ -34,20 +34,19 @@ SPILL = 15
 QUARTER = 1.5707963267948966  # of a turn, in radians
 
 
-@intrinsic
-def bits(context: Any, x: Any) -> Any:
-    """A double as the whole number that has its bits."""
-    return types.int64(types.float64), lambda context, builder, signature, arguments: builder.bitcast(
-        arguments[0], context.get_value_type(types.int64)
-    )
+def _same_bits(start: Any, end: Any) -> Any:
+    """A number of another type that has the same bits."""
+
+    def cast(context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(arguments[0], context.get_value_type(end))
+
+        return end(start), generate
+
+    return intrinsic(cast)
 
 
-@intrinsic
-def double(context: Any, x: Any) -> Any:
-    """The double with these bits."""
-    return types.float64(types.int64), lambda context, builder, signature, arguments: builder.bitcast(
-        arguments[0], context.get_value_type(types.float64)
-    )
+bits, double = _same_bits(types.float64, types.int64), _same_bits(types.int64, types.float64)
 
 
 @njit(inline="always")

@@ -28,8 +28,7 @@ __all__ = ["HOW", "call", "compiled", "doubles", "floats", "integers", "matrix",
 HOW: Mapping[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc", "arcp"}}
 
 
-@intrinsic
-def call(context: Any, code: Any, x: Any, n: Any, c: Any, k: Any, w: Any, m: Any, out: Any) -> Any:
+def _call(context: Any, code: Any, x: Any, n: Any, c: Any, k: Any, w: Any, m: Any, out: Any) -> Any:
     """Machine code `void f(const T *x, const i64 *n, const T *c, const i64 *k, T *w, i64 *m, T *out)`; all by address."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -40,6 +39,9 @@ def call(context: Any, code: Any, x: Any, n: Any, c: Any, k: Any, w: Any, m: Any
         return context.get_dummy_value()
 
     return types.none(*[types.int64] * 8), generate
+
+
+call: Any = intrinsic(_call)
 
 
 def _pointer(kind: Any) -> Any:
@@ -119,7 +121,7 @@ class _Cache(FunctionCache):
         self._files = files
         super().__init__(function)
 
-    def _impl_class(self, function: Callable[..., Any]) -> CompileResultCacheImpl:
+    def _impl_class(self, function: Callable[..., Any]) -> CompileResultCacheImpl:  # type: ignore[override]
         implementation = CompileResultCacheImpl(function)
         implementation._locator = _Locator(implementation.locator, self._files)
         return implementation
