@@ -41,7 +41,7 @@ def scan(step: Step, carry: Any, xs: Any = None, *, length: int | None = None, r
     Raises ProgramError: a site in the step, xs of unequal lengths, a carry that changes its structure, shape or dtype.
     """
     leaves, of_carry = _taken_apart(carry)
-    carries = [torch.as_tensor(c) for c in leaves]
+    carries = [_tensor(c) for c in leaves]
     columns, of_x = _taken_apart(xs)
     loop = _Loop(step, of_carry, of_x, _length(columns, length), reverse)
     with _NoSites():
@@ -84,13 +84,24 @@ class _Structure(NamedTuple):
     present: tuple[bool, ...]
 
     def filled(self, leaves: Iterable[Any]) -> Any:
+        if self is ONE:
+            return next(iter(leaves))
         given = iter(leaves)
         return tree_unflatten([next(given) if p else None for p in self.present], self.spec)
 
 
+ONE = _Structure(tree_flatten(0)[1], (True,))
+
+
 def _taken_apart(x: Any) -> tuple[list[Any], _Structure]:
+    if isinstance(x, Tensor):  # by far the most usual, and this is called once or twice a step
+        return [x], ONE
     leaves, spec = tree_flatten(x)
     return [leaf for leaf in leaves if leaf is not None], _Structure(spec, tuple(leaf is not None for leaf in leaves))
+
+
+def _tensor(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else torch.as_tensor(x)
 
 
 class _Loop:
@@ -102,10 +113,11 @@ class _Loop:
     def unrolled(self, carries: list[Tensor], columns: Sequence[Tensor]) -> tuple[Any, Any]:
         """A plain loop."""
         ys: list[list[Tensor]] = []
+        rows = [x.unbind() for x in columns]
         times = reversed(range(self.length)) if self.reverse else range(self.length)
         for t in times:
             before = carries
-            carries, y, of_y = self._once(carries, [x[t] for x in columns])
+            carries, y, of_y = self._once(carries, [row[t] for row in rows])
             self._must_fit(before, carries, grown=not ys)
             ys.append(y)
         order = ys[::-1] if self.reverse else ys
@@ -123,12 +135,13 @@ class _Loop:
                 f"a step of scan returns a carry of another structure than it takes: {of_carry.spec} from {self.of_carry.spec}"
             )
         ys, of_y = _taken_apart(result[1])
-        return [torch.as_tensor(c) for c in leaves], [torch.as_tensor(y) for y in ys], of_y
+        return [_tensor(c) for c in leaves], [_tensor(y) for y in ys], of_y
 
     def _must_fit(self, before: Sequence[Tensor], after: Sequence[Tensor], *, grown: bool) -> None:
         for i, (a, b) in enumerate(zip(before, after, strict=True)):
-            fits = a.shape == b.shape or (grown and _broadcasts(a.shape, b.shape))
-            if not fits or a.dtype != b.dtype:
+            if a.shape == b.shape and a.dtype == b.dtype:
+                continue
+            if a.dtype != b.dtype or not (grown and _broadcasts(a.shape, b.shape)):
                 raise ProgramError(
                     f"carry {i} of scan changes from {tuple(a.shape)} of {a.dtype} to {tuple(b.shape)} of {b.dtype} in a step; give it the "
                     "shape and dtype that it keeps"
