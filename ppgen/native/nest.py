@@ -99,6 +99,11 @@ class Nest:
         where = self.heads[-1] if tail is None else self.tails[tail]
         where.append(Store(buffer, index, value.scalar, how))
 
+    def fill(self, buffer: str, offset: int, size: int, number: Number) -> None:
+        """A number into memory, before the loops."""
+        variable = self.names("i")
+        self.heads[0].append(For(variable, Index(), Index(size), [Store(buffer, Index(offset, ((variable, 1),)), number)]))
+
     def body(self) -> Body:
         """The loops as statements; a loop with nothing in it is none."""
         inside: Body = self.heads[-1]

@@ -74,9 +74,9 @@ def _scattered(nests: Nests, operation: Any, x: Ref, kept: Sequence[int], inner:
     shape = tuple(x.shape[d] for d in kept)
     out = nests.memory(shape, x.kind)
     start = STARTS[operation][x.kind]
-    nests.write(nests.literal(start), out)
-    g = nests.nest([x], x.shape, out.base.made)
+    g = nests.nest([x], x.shape)
     nest, value = nests[g], nests.read(x, g, x.shape)
+    nest.fill(str(out.base.buffer), out.base.offset, out.size, start)
     strides = dict(zip(kept, contiguous(shape), strict=True))
     loops = [d for d, n in enumerate(x.shape) if n != 1]
     place = nest.place(0, [strides.get(d, 0) for d in loops])
