@@ -30,8 +30,7 @@ from problems import PROBLEMS
 from ppgen import LogDensity, Program
 from ppgen.diagnostics import ess_and_rhat
 from ppgen.engine import Interrupt
-from ppgen.inference import NUTS, _hamiltonian, _metric
-from ppgen.inference._hamiltonian import Tuning, Window
+from ppgen.inference import NUTS, _metric
 from ppgen.keys import Key
 from tests import posteriors
 
@@ -68,23 +67,13 @@ def halves(num_warmup: int, last: int = 80, growth: float = 1.5) -> Windows:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial(NUTS):
-    """NUTS with windows of any kind, which may overlap."""
+    """NUTS with windows of any kind."""
 
-    windows: Windows = ()
+    plan: Windows = ()
 
-    def _ahead(self, draw: int) -> int:
-        return min((b for w in self.windows for b in (w.start, w.stop) if b > draw), default=self.num_warmup) - draw
-
-    def _tuned(self, density: LogDensity, drawn: Any, tuning: Tuning, key: Key, made: int) -> Tuning:
-        end = key.draw + made
-        window = Window(*(torch.cat(pair, 1) for pair in zip(tuning.window, (drawn.positions, drawn.gradients), strict=True)))
-        tuning = Tuning(drawn.step_size, tuning.metric, drawn.averaging, window)
-        (ending,) = [w for w in self.windows if w.stop == end] or [None]
-        if ending is not None:
-            metric = _metric.METRICS[self.metric].estimate(*(x[:, -len(ending) :].clone() for x in window), pooled=self.pooled)
-            step_size = _hamiltonian.crossing(density, drawn.state, drawn.step_size, metric, key.at(end - 1), _hamiltonian.SEARCH)
-            return Tuning(step_size, metric, _hamiltonian._begin(step_size), window)
-        return tuning._replace(step_size=drawn.averaging.average.exp()) if end == self.num_warmup else tuning
+    @property
+    def windows(self) -> Windows:
+        return self.plan
 
 
 class Row(NamedTuple):
@@ -167,17 +156,14 @@ class Measured:
 
 
 def measure(density: LogDensity, row: Row, seed: int) -> Measured:
-    engine = Trial(
-        metric=row.metric, windows=row.windows, num_warmup=row.num_warmup, pooled=row.pooled, seed=seed, progress=False, threads=1
-    )
+    engine = Trial(metric=row.metric, plan=row.windows, num_warmup=row.num_warmup, pooled=row.pooled, seed=seed, progress=False, threads=1)
     estimator = row.estimator or _metric.METRICS[row.metric]
     before, found = density.evaluations, Measured()
     with mock.patch.dict(_metric.METRICS, {row.metric: estimator}):  # type: ignore[arg-type]
         for block, at in blocks(engine, density):
-            steps = float(block.stats["n_steps"].sum())
             if at < engine.num_warmup:
                 continue
-            found.kept += steps
+            found.kept += float(block.stats["n_steps"].sum())
             found.diverging += int(block.stats["diverging"].sum())
             found.positions.append(block.draws["position"])
     found.warm = density.evaluations - before - found.kept
