@@ -1,6 +1,7 @@
 """A graph compiled by torch.compile: for the GPU, and for large batched graphs."""
 
 import operator
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -36,9 +37,12 @@ class Inductor:
         with torch.no_grad():
             run = _Run(self.module, self.graph.prepare(slow))
             try:
-                run([n.value for n in self.graph.fast])  # compiles
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)  # torch.compile's own, of torch
+                    run([n.value for n in self.graph.fast])  # compiles
             except torch._dynamo.exc.TorchDynamoException as error:
-                raise LoweringError(f"torch.compile fails: {str(error).strip().splitlines()[0]}") from error
+                cause = str(getattr(error, "inner_exception", error)).strip().splitlines()
+                raise LoweringError(f"torch.compile fails: {cause[0] if cause else type(error).__name__}") from error
             return run
 
 

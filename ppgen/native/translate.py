@@ -162,8 +162,8 @@ class _Translator:
         args, settings = mapped([*node.args], Node, self._ref), mapped(dict(node.kwargs), Node, self._ref)
         if isinstance(node.target, Scan):
             return self._repeated(node.target, args)
-        self._refuse(node)
         try:
+            self._refuse(node)
             name = _name(node.target)
             if name in movement.LAYOUT:
                 args[0] = movement.laid_out(self.nests, args[0], node.args[0].value)
@@ -182,15 +182,16 @@ class _Translator:
         raise LoweringError("this operation has no rule")
 
     def _refuse(self, node: Node) -> None:
-        """Reals of another precision than the program's, but for those that hold nothing but whole numbers or truth values."""
+        """Reals of less precision than the program's, but for those that hold nothing but whole numbers or truth values. More
+        precision than the program's is what single precision was asked for to do without."""
         like = node.value
         if not isinstance(like, Tensor):
             return
         _refuse_complex(like)
-        if like.is_floating_point() and like.dtype != self.dtype:
+        if like.is_floating_point() and like.dtype not in (self.dtype, torch.float64):
             first = node.parents[0].value if node.parents else like
             if not isinstance(first, Tensor) or first.is_floating_point():
-                raise LoweringError(f"{node.target} computes in {like.dtype} inside of a program in {self.dtype}")
+                raise LoweringError(f"it computes in {like.dtype} inside of a program in {self.dtype}")
 
     def _pointwise(self, formula: Callable[..., Any], like: Tensor, args: list[Any], settings: Mapping[str, Any]) -> Ref:
         """Tensors and numbers become operands, everything else stays an argument of the formula."""
