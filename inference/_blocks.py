@@ -62,6 +62,14 @@ class Sampler(NamedTuple):
     rows: int
     settings: tuple[float, ...]
 
+    def compile(self, native: bool) -> None:
+        """Compile what runs it, or load it from Numba's cache: a block of no draws."""
+        job = np.zeros(1, JOB)[0]
+        if native:
+            self.run(job, *self.settings)
+        else:
+            next(self.chain(job, *self.settings), None)
+
 
 class Drawn(NamedTuple):
     """What a block made."""

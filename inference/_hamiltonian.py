@@ -9,6 +9,7 @@ Source: Hoffman & Gelman, JMLR 15, 2014 (dual averaging, algorithm 5).
 """
 
 import math
+import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from torch import Tensor
 from ..engine import Advance, Block, Interrupt, require_positive
 from ..errors import EngineError
 from ..keys import Key
+from ..progress import said_if_slow
 from ..targets import LogDensity
 from ._blocks import Averaging, Drawn, Sampler, State, Workshop, evaluate
 from ._chains import ChainEngine
@@ -95,6 +97,10 @@ class HamiltonianEngine(ChainEngine):
 
     def block(self, density: LogDensity, stop: Interrupt) -> Advance:
         workshop = Workshop(density, self.sampler, stop.flag, self.threads)
+        begin = time.perf_counter()
+        with said_if_slow(f"compiling {type(self).__name__}, once on this machine", self.progress):
+            self.sampler.compile(density.native is not None)
+        density.seconds["compile"] += time.perf_counter() - begin
 
         def advance(density: LogDensity, state: State, tuning: Tuning, key: Key, count: int, adapting: bool) -> Block:
             count = min(count, self._ahead(key.draw)) if adapting else count

@@ -1,10 +1,14 @@
 """Progress bars: shown where a person is watching, and never a second library for them."""
 
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-__all__ = ["Report", "progress_bar"]
+__all__ = ["Report", "progress_bar", "said_if_slow"]
+
+PATIENCE = 1.0  # seconds
 
 
 class Report(Protocol):
@@ -45,3 +49,17 @@ def progress_bar(title: str, total: int, shown: bool) -> Iterator[Report]:
             bars.update(bar, completed=at, total=total, note=note)
 
         yield report
+
+
+@contextmanager
+def said_if_slow(text: str, shown: bool) -> Iterator[None]:
+    """One line on stderr, if that is a terminal, where what is done inside takes more than a second."""
+    if not (shown and sys.stderr.isatty()):
+        yield
+        return
+    timer = threading.Timer(PATIENCE, lambda: sys.stderr.write(text + "\n"))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -49,7 +49,7 @@ class HandWritten:
     dtype: torch.dtype = torch.float64
     device: torch.device = torch.device("cpu")
     lowering: Lowering = RECORDED
-    seconds: dict[str, float] = field(default_factory=lambda: {"record": 0.0})
+    seconds: dict[str, float] = field(default_factory=lambda: {"record": 0.0, "compile": 0.0})
     evaluations: int = 0
     fingerprint: str = "written by hand"
 
