@@ -32,7 +32,12 @@ DIGEST = hashlib.sha256().digest_size
 def folder() -> Path:
     """Where entries are. A relative $XDG_CACHE_HOME is ignored, as its specification says."""
     home = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (home if home.is_absolute() else Path.home() / ".cache") / "ppgen" / "native"
+    if not home.is_absolute():
+        try:
+            home = Path.home() / ".cache"
+        except RuntimeError:  # a user without a home, as in some containers
+            home = Path(os.devnull)  # where nothing can be written, which is said
+    return home / "ppgen" / "native"
 
 
 def key(text: str, machine: Host) -> str:

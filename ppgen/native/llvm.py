@@ -155,7 +155,7 @@ def _argument(buffer: str, program: Program) -> str:
     width = 4 if program.single and BUFFERS[buffer] == "f" else 8
     size = program.sizes.get(buffer, 0) * width
     there = f" dereferenceable({size})" if size else ""
-    return f"ptr noalias {'' if buffer in WRITTEN else 'readonly '}nocapture align {width}{there} %{buffer}"
+    return f"ptr noalias {'' if buffer in WRITTEN else 'readonly '}align {width}{there} %{buffer}"
 
 
 class Value(NamedTuple):
@@ -164,6 +164,11 @@ class Value(NamedTuple):
     text: str
     kind: Kind
     slot: bool = False
+
+
+def _iterations(s: For) -> int | None:
+    """How many there are, where that is known."""
+    return None if s.start.terms or s.stop.terms else s.stop.offset - s.start.offset
 
 
 class _Emitter:
@@ -216,13 +221,14 @@ class _Emitter:
     # Loops
 
     def _loop(self, s: For) -> None:
-        if not s.body or (not s.start.terms and not s.stop.terms and s.start.offset >= s.stop.offset):
+        count = _iterations(s)
+        if not s.body or (count is not None and count <= 0):
             return
         start, stop = self._integer(s.start), self._integer(s.stop)
         first = self._integer(s.stop, -1) if s.reverse else start
         self._count += 1
         loop, latch, after = f"loop.{self._count}", f"latch.{self._count}", f"after.{self._count}"
-        if s.start.terms or s.stop.terms:
+        if count is None:
             some = self._temporary(f"icmp slt i64 {start}, {stop}")
             self._append(f"br i1 {some}, label %{loop}, label %{after}")
         else:
@@ -232,12 +238,7 @@ class _Emitter:
         self._begin(loop)
         self._append(f"{counter} = phi i64 [ {first}, %{before} ], [ {following}, %{latch} ]")
         nonnegative = self._is_nonnegative(s.start)
-        self._scope, self._places = self._scope.new_child({s.variable: Value(counter, "i")}), self._places.new_child()
-        if nonnegative:
-            self._nonnegative.add(s.variable)
-        self.body(s.body)
-        self._scope, self._places = self._scope.parents, self._places.parents
-        self._nonnegative.discard(s.variable)
+        self._inside(s, counter, nonnegative)
         self._append(f"br label %{latch}")
         self._begin(latch)
         if s.reverse:
@@ -246,19 +247,28 @@ class _Emitter:
         else:
             self._append(f"{following} = add {'nuw ' if nonnegative else ''}nsw i64 {counter}, 1")
             more = self._temporary(f"icmp slt i64 {following}, {stop}")
-        self._append(f"br i1 {more}, label %{loop}, label %{after}{self._mark(s)}")
+        self._append(f"br i1 {more}, label %{loop}, label %{after}{self._mark(s, count)}")
         self._begin(after)
 
-    def _mark(self, s: For) -> str:
+    def _inside(self, s: For, counter: str, nonnegative: bool) -> None:
+        """The body of a loop; what is given or computed in it is gone after it."""
+        scope, places = self._scope, self._places
+        self._scope, self._places = scope.new_child({s.variable: Value(counter, "i")}), places.new_child()
+        if nonnegative:
+            self._nonnegative.add(counter)
+        self.body(s.body)
+        self._scope, self._places = scope, places
+
+    def _mark(self, s: For, count: int | None) -> str:
         """What the branch of a short innermost loop ends with."""
-        if s.start.terms or s.stop.terms or s.stop.offset - s.start.offset not in SHORT or any(isinstance(t, For) for t in s.body):
+        if count not in SHORT or any(isinstance(t, For) for t in s.body):
             return ""
         self.marks.append(f"!{len(self.marks) + 3}")
         return f", !llvm.loop {self.marks[-1]}"
 
     def _is_nonnegative(self, i: Index) -> bool:
         """As far as counters and literals tell."""
-        return i.offset >= 0 and all(stride >= 0 and name in self._nonnegative for name, stride in i.terms)
+        return i.offset >= 0 and all(stride >= 0 and self._scope[name].text in self._nonnegative for name, stride in i.terms)
 
     # Operations
 

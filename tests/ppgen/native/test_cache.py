@@ -101,6 +101,17 @@ def test_the_folder_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.M
     assert cache.folder() == tmp_path / ".cache" / "ppgen" / "native"
 
 
+def test_a_user_without_a_home_compiles_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.setattr(cache, "_caches", {})
+    with pytest.warns(PpgenWarning, match="not kept"):
+        assert cache.object_code(TEXT)[1] is False
+
+
 def test_another_machine_or_version_has_entries_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     here = machine.host()

@@ -165,6 +165,24 @@ def test_loops_are_vectorised(how: ir.How, single: bool) -> None:
     assert math.isnan(run_on_machine(program, {"x": x, "c": c})[0])
 
 
+@pytest.mark.parametrize(("count", "marked"), [(7, False), (8, True), (63, True), (64, False)])
+def test_short_inner_loops_are_not_written_out_before_they_are_vectors(count: int, marked: bool) -> None:
+    row: ir.Body = [
+        Variable("s", "f", 0.0),
+        For("j", Index(), Index(count), [
+            Load("a", "c", Index(0, (("i", count), ("j", 1)))), Load("b", "x", at("j")),
+            Let("p", "f", "mul", ("a", "b")), Update("s", "p", "add"),
+        ]),
+        Store("out", at("i"), "s"),
+    ]  # fmt: skip
+    program = Program([For("i", Index(), Index(40), row)], {"c": 40 * count, "x": count, "out": 40})
+    text = llvm.function(program)
+    assert len(re.findall(r"br i1 .*!llvm\.loop", text)) == marked
+    assert re.search(r"fmul .*<\d+ x double>", machine.optimised(text))
+    c, x = np.random.default_rng(1).normal(size=(40, count)), np.random.default_rng(2).normal(size=count)
+    np.testing.assert_allclose(run_on_machine(program, {"c": c.ravel(), "x": x}), c @ x, rtol=1e-12, atol=1e-12)
+
+
 def test_compensated_sums_stay_so() -> None:
     """Only what adds up may be reordered: (x + 1e16) - 1e16 is not x."""
     body: ir.Body = [
