@@ -29,6 +29,7 @@ IDENTITIES = {aten.alias.default, aten.lift_fresh.default, aten.lift_fresh_copy.
 READS = {aten._local_scalar_dense.default, aten.equal.default, aten.allclose.default}
 # A failed Cholesky is nan for one chain, never an error for all of them.
 DROPPED = {aten._linalg_check_errors.default}
+BOOLEAN = (torch.bool, torch.uint8)  # dtypes of an index that is a mask
 RESHAPES = {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapdims_", "swapaxes_"}
 UNWRITABLE = {"set_", "resize_", "resize_as_"}
 OURS = Path(__file__).parent
@@ -248,6 +249,8 @@ class Tape(TorchDispatchMode):
         return self._record(func, args, kwargs)
 
     def _record(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if func is aten.index_put.default and (masks := [i for i in args[1] if i is not None and i.dtype in BOOLEAN and self.live(i)]):
+            return self._masked(args, kwargs, masks)
         node_args, node_kwargs = mapped(args, Tensor, self.node), mapped(dict(kwargs), Tensor, self.node)
         # with training=True it writes, unmarked, to buffers that it does not read
         if func is aten.native_batch_norm.default and node_args[5]:
@@ -262,12 +265,22 @@ class Tape(TorchDispatchMode):
                     self._bind(o, self._add(item, (node, i), {}, o))
         return out
 
+    def _masked(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], masks: list[Tensor]) -> Tensor:
+        """`x[mask] = number` by a mask that is no constant: how many elements are written depends on the data, as does the shape
+        of the derivative, but where each element comes from does not."""
+        x, indices, value = args[:3]
+        if len(indices) > 1 or value.numel() > 1 or (args[3] if len(args) > 3 else kwargs.get("accumulate", False)):
+            self.refuse("how many elements a mask writes", masks)
+        with self:
+            mask = masks[0].reshape(masks[0].shape + (1,) * (x.dim() - masks[0].dim()))
+            return torch.where(mask.bool(), value.reshape(()).to(x), x)
+
     def _refuse_reads(self, func: Any, args: tuple[Any, ...], tensors: list[Tensor]) -> None:
         if func in READS:
             self.refuse("a value read into Python", tensors)
         candidates = tensors
         if func is aten.index.Tensor:  # only a boolean index makes the shape depend on values
-            candidates = [i for i in args[1] if isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8)]
+            candidates = [i for i in args[1] if isinstance(i, Tensor) and i.dtype in BOOLEAN]
         steering = [t for t in candidates if self.live(t)]
         if steering:
             self.refuse(f"the shape of the result of {func}", steering)

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from ppgen.program import Program
 from ppgen.recording import Recording, agree, read_eagerly
+from ppgen.targets import LogDensity
 from tests.tools.eager import log_joint
 from tests.tools.recorded import CASES, data
 from tests.tools.refused import REFUSED
@@ -234,3 +235,25 @@ def test_missing_labels_are_summed_out_and_observed_ones_counted_once() -> None:
     known = each[label[mask].long(), mask.nonzero()[:, 0]].sum()
     want = dist.Beta(2.0, 3.0).log_prob(p) + (p * (1 - p)).log() + known + each[:, ~mask].logsumexp(0).sum()
     torch.testing.assert_close(density.factors(q)[1], want.squeeze())
+
+
+@pytest.mark.parametrize("values", [1, 3])
+def test_a_mask_of_data_writes(values: int) -> None:
+    """One number is written wherever the mask says, so the mask may change; how many of several are taken depends on the mask."""
+
+    def model(y: Tensor, mask: Tensor) -> None:
+        a = pyro.sample("a", dist.Normal(torch.zeros(values), 1.0).to_event(1))
+        loc = torch.full((len(y),), 0.5)
+        loc[mask] = a[0] if values == 1 else a
+        with pyro.plate("data", len(y)):
+            pyro.sample("y", dist.Normal(loc, 2.0), obs=y)
+
+    y, mask = torch.tensor([4.0, -1.0, 2.5, 3.0]), torch.tensor([True, False, True, True])
+    density = LogDensity(Program(model, y, mask))
+    assert density.recording is not None
+    assert density.recording.constant == (frozenset() if values == 1 else {"data:1"})
+    for other in (mask, mask.roll(1)):
+        at = torch.linspace(-1, 2, 2 * values, dtype=torch.float64).reshape(2, values)
+        got = density.bind(data={"mask": other}).value_and_grad(at)
+        expected = LogDensity(Program(model, y, other), lowering="eager").value_and_grad(at)
+        assert all(torch.allclose(g, e, atol=1e-5) for g, e in zip(got, expected, strict=True))
