@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from .loops import Scan, repeat
+from .simplify import simplify
 from .straightline import Node, cut, item, mapped
 
 __all__ = ["distributed"]
@@ -127,7 +128,7 @@ class _Distribution:
         fixed = [p for k, p in around.items() if not values[k].timed]
         ends = [self.outs[i] for i in component]
         read = self._read_outside(inside, members)
-        step = cut(self.step, [*carries, *elements, *fixed], [*ends, *read])
+        step = simplify(cut(self.step, [*carries, *elements, *fixed], [*ends, *read]))
         loop = Scan(step, len(component), len(elements), self.scan.length, self.scan.reverse)
         start = [self.initial[i] for i in component]
         results = repeat(loop, start, [values[id(p)].value for p in elements], [values[id(p)].value for p in fixed])

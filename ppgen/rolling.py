@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .loops import Scan
+from .memory import followed
 from .repetition import LEAST, NUMBERED, SAVED, Columns, Operations, Read, read_of, repetitions
 from .straightline import Graph, Node, Nodes, collector_paused, cut, item, mapped
 
@@ -27,10 +28,11 @@ def rolled(graph: Graph) -> Graph:
     """The same values with every repeated step as a loop; the graph itself where there is none."""
     if len(graph.nodes) < SAVED + LEAST:
         return graph
-    operations, found = Operations(graph), False
-    while _roll(operations, graph):
+    direct = followed(graph)
+    operations, found = Operations(direct), False
+    while _roll(operations, direct):
         found = True
-    return _Rebuilding(operations, graph).graph() if found else graph
+    return _Rebuilding(operations, direct).graph() if found else graph
 
 
 def _roll(operations: Operations, graph: Graph) -> bool:
@@ -263,8 +265,12 @@ class _Rebuilding:
             self.nodes.append(n)
             return n
         args, kwargs = mapped((n.args, dict(n.kwargs)), Node, lambda p: self.twin[id(self.operations.now(p))])
-        if n.target is aten.stack.default and (pieces := _pieces(args[0])) is not None:
-            return self._stacked(pieces, (args[1] if len(args) > 1 else 0) % n.value.dim())
+        if n.target in (aten.stack.default, aten.cat.default) and (pieces := _pieces(args[0])) is not None:
+            dim = (args[1] if len(args) > 1 else 0) % n.value.dim()
+            if n.target is aten.stack.default:
+                return self._stacked(pieces, dim)
+            if not dim:
+                return self._concatenated(pieces)
         twin = Node(n.target, args, kwargs, n.value)
         twin.random = n.random
         self.nodes.append(twin)
@@ -277,13 +283,24 @@ class _Rebuilding:
             if isinstance(p, Node):
                 parts.append(self._made(aten.unsqueeze.default, p, dim))
                 continue
-            part = p.base
-            if (p.start, p.stop) != (0, part.value.shape[0]):
-                part = self._made(aten.slice.Tensor, part, 0, p.start, p.stop)
+            part = self._part(p)
             order = list(range(1, part.value.dim()))
             order.insert(dim, 0)
             parts.append(self._made(aten.permute.default, part, order) if dim else part)
         return parts[0] if len(parts) == 1 else self._made(aten.cat.default, parts, dim)
+
+    def _concatenated(self, pieces: Sequence["Node | _Piece"]) -> Node:
+        """The same for what is put one after the other in dimension 0."""
+        rows = [p if isinstance(p, Node) else self._part(p) for p in pieces]
+        flat = [
+            r if isinstance(p, Node) else self._made(aten.reshape.default, r, [-1, *r.value.shape[2:]])
+            for p, r in zip(pieces, rows, strict=True)
+        ]
+        return flat[0] if len(flat) == 1 else self._made(aten.cat.default, flat, 0)
+
+    def _part(self, p: "_Piece") -> Node:
+        whole = (p.start, p.stop) == (0, p.base.value.shape[0])
+        return p.base if whole else self._made(aten.slice.Tensor, p.base, 0, p.start, p.stop)
 
     def _made(self, target: Any, *args: Any) -> Node:
         self.nodes.append(_applied(target, args))

@@ -1,6 +1,7 @@
 """Steps that a program repeats become loops: the same values and gradients, in a graph that does not grow with the repetitions."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -37,12 +38,12 @@ def loops_of(graph: Graph) -> list[Scan]:
     return [n.target for n in graph.nodes if isinstance(n.target, Scan)]
 
 
-def roll(f: Callable[..., Any], *examples: Tensor) -> Graph:
-    """The graph of a function, rolled; it and its gradient agree with the function at other places."""
+def roll(f: Callable[..., Any], *examples: Tensor, reference: Callable[..., Any] | None = None) -> Graph:
+    """The graph of a function, rolled; it and its gradient agree with the function (or a reference) at other places."""
     graph = rolled(graph_of(lambda *inputs: [f(*inputs)], examples))
     others = [t + 0.1 * torch.randn(t.shape, generator=torch.Generator().manual_seed(1)) for t in examples]
     leaves = [t.clone().requires_grad_() for t in others]
-    expected = f(*leaves)
+    expected = (reference or f)(*leaves)
     weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(2))
     (got,) = graph(*others)
     torch.testing.assert_close(got, expected.detach(), rtol=1e-12, atol=1e-12)
@@ -228,6 +229,51 @@ def test_elements_of_the_state() -> None:
         return x
 
     roll(f, numbers(10), numbers(T))
+
+
+Write = Callable[[Tensor, Any, Tensor], Tensor]
+
+
+def in_place(x: Tensor, at: Any, value: Tensor) -> Tensor:
+    x[at] = value
+    return x
+
+
+def anew(x: Tensor, at: Any, value: Tensor) -> Tensor:
+    """What autograd can follow."""
+    return in_place(x.clone(), at, value)
+
+
+def path_of_numbers(write: Write, a: Tensor, y: Tensor) -> Tensor:
+    x = write(torch.zeros(T), 0, a[0])
+    for t in range(1, T):
+        x = write(x, t, torch.sin(x[t - 1] * a[1]) + y[t])
+    return x.exp() + x[3]
+
+
+def path_of_rows(write: Write, a: Tensor, y: Tensor) -> Tensor:
+    x = write(torch.zeros(T, 2), 0, a)
+    for t in range(1, T):
+        x = write(x, t, torch.sin(x[t - 1] * y[t]) + a * x[t - 1, 1])
+    return x * x[:, :1]
+
+
+def tangled(write: Write, a: Tensor, y: Tensor) -> Tensor:
+    """Written twice, and read in between."""
+    x = write(torch.ones(3, 20), 1, y[:20])
+    before = x.clone()
+    for t in range(1, 19):
+        x = write(x, (0, t), a[0] * x[1, t + 1] + before[2, t])
+        x = write(x, (1, t), torch.sin(x[0, t - 1] + x[0, t] * 2))
+        x = write(x, (2, slice(None, 2)), x[2, :2] + x[1, t - 1 : t + 1])
+    return x.T.reshape(-1) * before[1].sum()
+
+
+@pytest.mark.parametrize(("f", "most"), [(path_of_numbers, 20), (path_of_rows, 30), (tangled, 200)])
+def test_memory_that_is_written_step_by_step(f: Callable[..., Tensor], most: int) -> None:
+    graph = roll(partial(f, in_place), numbers(2), numbers(T), reference=partial(f, anew))
+    assert len(loops_of(graph)) == 1
+    assert len(graph.nodes) < most
 
 
 def test_a_value_from_an_early_step() -> None:
