@@ -56,16 +56,18 @@ class Tuning(NamedTuple):
 class HamiltonianEngine(ChainEngine):
     """Settings of warm-up.
 
+    num_warmup           draws per chain that adapt and are not kept
     target_accept_prob   acceptance rate that the step size is adapted to
     step_size            at the start of warm-up; None searches for one whose acceptance crosses 0.8
-    metric               diagonal, low_rank or dense, by draws and gradients; variance or covariance, by draws alone (_metric.py)
+    metric               low_rank, diagonal or dense, by draws and gradients; variance or covariance, by draws alone (_metric.py)
     pooled               one metric from all chains together: it is learned sooner, but chains depend on each other
     threads              that run chains, where the density is machine code; None is as many as there are processors
     """
 
+    num_warmup: int = 400
     target_accept_prob: float = 0.8
     step_size: float | None = None
-    metric: str = "diagonal"
+    metric: str = "low_rank"
     pooled: bool = False
     threads: int | None = None
 

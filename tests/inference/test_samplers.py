@@ -2,8 +2,11 @@
 and metric; and what draws do not depend on."""
 
 import math
+import signal
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from torch import Tensor
 
 from ppgen import engine as engine_module
 from ppgen.engine import drive
+from ppgen.errors import PpgenWarning
 from ppgen.inference import HMC, MALA, NUTS
 from ppgen.inference._blocks import Averaging, Drawn, State, Workshop
 from ppgen.inference._hamiltonian import HamiltonianEngine
@@ -252,3 +256,20 @@ def test_gradients_are_counted_once(native: bool) -> None:
     before = density.evaluations
     drawn = block(density, NUTS(), state, at, 30)
     assert density.evaluations - before == int(drawn.stats["n_steps"].sum())
+
+
+def test_ctrl_c_ends_a_native_run_between_two_draws() -> None:
+    """While threads run machine code: what was drawn is kept, and is what an unbroken run draws."""
+    engine = NUTS(num_warmup=50, num_samples=2_000_000, num_chains=3, progress=False)
+    drive(replace(engine, num_samples=1), eight_schools(True))  # compiled
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    begin = time.perf_counter()
+    with pytest.warns(PpgenWarning, match="interrupted after"):
+        cut = drive(engine, eight_schools(True))
+    assert time.perf_counter() - begin < 5
+    assert cut.interrupted
+    kept = cut.draws["position"].shape[1]
+    assert 10 < kept < 2_000_000
+    whole = drive(replace(engine, num_samples=kept), eight_schools(True))
+    assert torch.equal(whole.draws["position"], cut.draws["position"])
