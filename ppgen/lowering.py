@@ -96,10 +96,7 @@ class Native:
     """As machine code."""
 
     def __init__(self, graph: Graph, dtype: torch.dtype):
-        try:
-            from .native.kernel import Kernel  # LLVM is loaded where it is used
-        except ModuleNotFoundError as error:  # TODO goes when the kernel is there
-            raise LoweringError("not there yet") from error
+        from .native.kernel import Kernel  # LLVM is loaded where it is used
 
         self.graph, self.kernel = graph, Kernel(graph, dtype)
 

@@ -14,7 +14,7 @@ from torch.distributions import biject_to
 from .errors import RecordingError
 from .joint import Joint
 from .loops import graph_of
-from .lowering import Lowered, Run, differentiated, lower, over_batch
+from .lowering import Lowered, differentiated, lower, over_batch
 from .program import Evaluation, FromPosition, FromValues, Program
 from .recording import Recording, device_of, read_eagerly, support_of
 from .rolling import rolled
@@ -90,7 +90,7 @@ class RecordedReading:
         self._slow = {n: self._typed(sources[n]) for n in others if not n.startswith("rows:")}
         self._fast = {n: sources[n] for n in others if n.startswith("rows:")}
         self._others = (*self._slow.values(), *self._fast.values())
-        self._runs: dict[int | None, Run] = {}
+        self._runs: dict[int | None, Any] = {}
 
     def _typed(self, t: Tensor) -> Tensor:
         """In the density's dtype, where it was in the program's own."""

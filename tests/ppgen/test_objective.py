@@ -289,7 +289,7 @@ def amortised_guide(x: Tensor) -> None:
 def test_model_and_guide_see_the_same_rows() -> None:
     """An amortised guide that is exact gives the evidence of its minibatch, scaled, on every draw; on other rows it could not."""
     target = Objective(Program(amortised, X), amortised_guide, key=Key(0), batch_size=2, dtype=torch.float64)
-    assert target.lowering.name == "recorded"
+    assert target.lowering.name == "native"
     for step in range(7):
         inputs = target.inputs(Key(3).at(step))
         rows = X[inputs.rows["arguments"]].numpy()
@@ -427,7 +427,7 @@ def test_both_precisions(dtype: torch.dtype) -> None:
 
     x = X.float()
     target = Objective(Program(model, x), guide, key=Key(0), dtype=dtype)
-    assert target.lowering.name == "recorded"
+    assert target.lowering.name == "native"
     position, weights = target.draws(target.params, Key(0), 5)
     assert position.dtype == weights.dtype == dtype
     torch.testing.assert_close(
