@@ -98,8 +98,7 @@ class RecordedReading:
 
     def _graph(self, which: str) -> Any:
         if which not in self._graphs:
-            made = getattr(self.recording, f"{which}_graph")(self.dtype)
-            self._graphs[which] = rolled(made) if isinstance(made, Graph) else made
+            self._graphs[which] = getattr(self.recording, f"{which}_graph")(self.dtype)
         return self._graphs[which]
 
     def _total(self) -> Graph:

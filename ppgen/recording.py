@@ -19,6 +19,7 @@ from .errors import CostError, EliminationError, PpgenError, RecordingError
 from .handler import Evaluation
 from .joint import Joint
 from .program import Program
+from .rolling import rolled
 from .sites import Site
 from .sources import FromPosition
 from .straightline import Graph, Node, cut
@@ -133,10 +134,11 @@ class Recording:
         return self.inputs[1:]
 
     def cut(self, given: Sequence[Node], outputs: Sequence[Node], dtype: torch.dtype) -> Graph:
-        """A reading: given nodes, then every input but the position -> outputs, in `dtype`."""
+        """A reading: given nodes, then every input but the position -> outputs, in `dtype`; steps that the program repeats are
+        loops."""
         retype = None if dtype == self.dtype else (self.dtype, dtype)
         rest = [self.tape.inputs[n] for n in self.others]
-        return cut(self.tape, [*given, *rest], outputs, retype=retype)
+        return rolled(cut(self.tape, [*given, *rest], outputs, retype=retype))
 
     def density_graph(self, dtype: torch.dtype) -> Graph:
         """position -> per-site factors, scales, log Jacobians."""
