@@ -7,7 +7,6 @@ names the draw: draws depend neither on threads, nor on other chains, nor on whe
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -98,9 +97,8 @@ class Workshop:
     def __init__(self, density: LogDensity, sampler: Sampler, flag: NDArray[np.int64], threads: int | None = None):
         self.density, self.sampler, self.flag = density, sampler, flag
         self.own = np.zeros(1, np.int64)  # a flag for chains that catch up
-        self.run: Callable[[_Work, list[int]], None] = self._batched
-        if density.native is not None:
-            self.run = partial(self._native, density.native, ThreadPoolExecutor(threads or processors(), "chain"))
+        self.kernel = density.native
+        self.pool = ThreadPoolExecutor(threads or processors(), "chain")  # its threads start when they are needed, and end with it
         self.benches: list[_Bench] = []
 
     def draw(self, state: State, step_size: Tensor, averaging: Averaging, metric: Metric, key: Key, count: int, aim: float) -> Drawn:
@@ -109,18 +107,24 @@ class Workshop:
         work.fill(state, step_size, averaging)
         work.jobs["stop"] = self.flag.ctypes.data
         before, everyone = self.density.evaluations, list(range(len(key.chains)))
-        self.run(work, everyone)
+        self._run(work, everyone)
         done = work.memory[:, MADE].astype(np.int64)
         made = int(done.max())
         if (done < made).any():  # told to stop: those behind catch up with the first
             work.go_on(done, made)
             work.jobs["stop"] = self.own.ctypes.data
-            self.run(work, [i for i in everyone if done[i] < made])
+            self._run(work, [i for i in everyone if done[i] < made])
         drawn = work.read(made)
         self.density.evaluations = before + int(drawn.stats["n_steps"].sum())  # not those of chains that were carried along
         return drawn
 
-    def _native(self, kernel: "BoundKernel", pool: ThreadPoolExecutor, work: "_Work", chains: list[int]) -> None:
+    def _run(self, work: "_Work", chains: list[int]) -> None:
+        if self.kernel is None:
+            self._batched(work, chains)
+        else:
+            self._native(self.kernel, work, chains)
+
+    def _native(self, kernel: "BoundKernel", work: "_Work", chains: list[int]) -> None:
         """On machine code, in threads. The main thread only waits, so that it hears Ctrl-C."""
         while len(self.benches) < len(work.jobs):
             self.benches.append(_Bench(kernel, self.density.dim, self.density.dtype))
@@ -131,7 +135,7 @@ class Workshop:
             self.sampler.run(work.jobs[i], *self.sampler.settings)
 
         try:
-            for future in [pool.submit(one, i) for i in chains]:
+            for future in [self.pool.submit(one, i) for i in chains]:
                 future.result()
         except BaseException:
             self.flag[0] = self.own[0] = 1
