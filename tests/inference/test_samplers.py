@@ -1,6 +1,7 @@
 """The compiled samplers against batched torch (tests/tools/nuts_batched.py): the same draws from the same keys, position, step size
 and metric; and what draws do not depend on."""
 
+import gc
 import math
 import signal
 import threading
@@ -170,10 +171,11 @@ def test_chains_told_to_stop_end_at_one_draw(native: bool) -> None:
         return begun(position)
 
     density.batched = told
-    if native:
-        threading.Timer(0.3, lambda: flag.__setitem__(0, 1)).start()
     workshop = Workshop(density, NUTS().sampler, flag, 4)
     none = Averaging(*[torch.zeros(CHAINS, dtype=torch.float64)] * 4)
+    if native:
+        NUTS().sampler.compile(native)
+        threading.Timer(0.5, lambda: flag.__setitem__(0, 1)).start()
     cut = workshop.draw(state, step, none, at, Key(3, 0, (0, 1, 2, 3)), count, 0.0)
     made = cut.positions.shape[1]
     assert 0 < made < count
@@ -273,3 +275,18 @@ def test_ctrl_c_ends_a_native_run_between_two_draws() -> None:
     assert 10 < kept < 2_000_000
     whole = drive(replace(engine, num_samples=kept), eight_schools(True))
     assert torch.equal(whole.draws["position"], cut.draws["position"])
+
+
+def test_runs_leave_no_threads_behind() -> None:
+    engine = NUTS(num_warmup=20, num_samples=5, progress=False)
+    drive(engine, eight_schools(True))
+    gc.collect()
+    gc.disable()
+    try:
+        before = threading.active_count()
+        for _ in range(20):
+            drive(engine, eight_schools(True))
+        time.sleep(0.2)
+        assert threading.active_count() <= before
+    finally:
+        gc.enable()
