@@ -20,7 +20,7 @@ def main() -> None:
     data = datasets.load("old-faithful")
     mixture = GaussianMixture(num_components=2, like=data.x)
     diagram(mixture, data.x).save(DOCS / "mixture.svg")
-    engines = {"svi": SVI(num_steps=2000, seed=0), "nuts": NUTS(num_warmup=1000, num_samples=1000, num_chains=4, seed=0)}
+    engines = {"svi": SVI(num_steps=2000, seed=0), "nuts": NUTS(num_samples=1000, num_chains=4, seed=0)}
     drawing = next(data_drawings(compare({n: e.run(mixture, data.x) for n, e in engines.items()}, dataset=data)))
     colours = {variable: colour for colour, variable in VARIABLES.items()}
     svg = re.sub(r"var\((--[a-z0-9-]+)\)", lambda m: colours[m[1]], drawing.svg)
