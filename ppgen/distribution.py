@@ -26,12 +26,13 @@ __all__ = ["distributed"]
 
 aten = torch.ops.aten
 SIGNED: Mapping[Any, Callable[..., Tensor]] = {aten.add.Tensor: operator.add, aten.sub.Tensor: operator.sub}
+VIEWS = {aten.reshape.default, aten.view.default, aten.unsqueeze.default, aten.expand.default, aten.permute.default, aten.t.default}
 NO_BATCHING_RULE = (RuntimeError, NotImplementedError)
 
 
 def distributed(scan: Scan, initial: Sequence[Tensor], xs: Sequence[Tensor], fixed: Sequence[Tensor]) -> list[Tensor]:
     """What a scan gives, by as little loop as it takes."""
-    if scan.step.random:
+    if scan.step.random or scan.sums or any(isinstance(n.value, Tensor) and scan.is_large(n.value) for n in _changing(scan)):
         return repeat(scan, initial, xs, fixed)
     try:
         return _Distribution(scan, initial, xs, fixed).results()
@@ -153,6 +154,9 @@ class _Distribution:
         """Values of the loop that are read outside of it, but for the carries' own, which are on the paths."""
         read = {id(p) for n in self.step.nodes if id(n) not in members for p in n.parents}
         read |= {id(n) for n in self.step.outputs}
+        for n in reversed(inside):
+            if n.target in VIEWS and id(n) in read:  # the same view of what it is of is had outside
+                read = (read - {id(n)}) | {id(n.args[0])}
         ends = {id(o) for o in self.outs}
         return [n for n in inside if id(n) in read - ends and isinstance(n.value, Tensor)]
 
@@ -189,8 +193,14 @@ class _Distribution:
         return Known(vmap(at_once)(*timed) if timed else at_once(), bool(timed))
 
 
+def _changing(scan: Scan) -> list[Node]:
+    """What the step computes anew at every time."""
+    masks = _masks(scan.step.inputs[: scan.carries + scan.elements], scan.step.nodes)
+    return [n for n in scan.step.nodes if id(n) in masks]
+
+
 def _masks(carries: Sequence[Node], nodes: Sequence[Node]) -> dict[int, int]:
-    """Of each node: the carries that it depends on, as bits."""
+    """Of each node: the given nodes (carries) that it depends on, as bits."""
     masks = {id(c): 1 << i for i, c in enumerate(carries)}
     for n in nodes:
         mask = 0

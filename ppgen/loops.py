@@ -20,32 +20,38 @@ from .tape import Tape, current_tape
 __all__ = ["Scan", "graph_of", "repeat"]
 
 Flags = tuple[bool, ...]
+LARGEST = 2**24  # elements that one value of all steps may have
 
 
 class Scan(Composite):
     """path[0] = initial; path[t + 1], y[t] = step(path[t], x[t], fixed) for t = 0, ..., length - 1.
 
-    step       (*carries, *elements of the xs, *fixed) -> (*carries, *ys)
-    carries    how many there are; elements: how many xs
+    step       (*carries, *elements of the xs, *fixed) -> (*carries, *ys, *terms)
+    carries    how many there are; elements: how many xs; sums: how many terms, which are not kept but added up
     reverse    from the last element to the first: path[length] = initial; path[t], y[t] = step(path[t + 1], x[t], fixed)
 
     Called with three lists: initial carries, xs (length, *shape), fixed values. Gives the paths, (length + 1, *shape), then the ys,
-    (length, *shape).
+    (length, *shape), then the sums, (*shape).
     """
 
     __name__ = "scan"
 
-    def __init__(self, step: Graph, carries: int, elements: int, length: int, reverse: bool = False):
-        self.step, self.carries, self.elements, self.length, self.reverse = step, carries, elements, length, reverse
+    def __init__(self, step: Graph, carries: int, elements: int, length: int, reverse: bool = False, sums: int = 0):
+        self.step, self.carries, self.elements, self.sums = step, carries, elements, sums
+        self.length, self.reverse = length, reverse
         self._batched: dict[Any, Scan] = {}
         self._adjoints: dict[Any, Scan] = {}
 
     @property
     def ys(self) -> int:
-        return len(self.step.outputs) - self.carries
+        return len(self.step.outputs) - self.carries - self.sums
 
     def with_step(self, step: Graph) -> "Scan":
-        return Scan(step, self.carries, self.elements, self.length, self.reverse)
+        return Scan(step, self.carries, self.elements, self.length, self.reverse, self.sums)
+
+    def is_large(self, value: Tensor) -> bool:
+        """Would one such value for every step take much memory?"""
+        return self.length * value.numel() > LARGEST
 
     def retyped(self, old: torch.dtype, new: torch.dtype) -> "Scan":
         return self.with_step(cut(self.step, self.step.inputs, self.step.outputs, retype=(old, new)))
@@ -59,7 +65,8 @@ class Scan(Composite):
 
     def __str__(self) -> str:
         how = "reversed " if self.reverse else ""
-        return f"scan of {self.length} {how}steps with {self.carries} carries and {self.elements} elements\n    {self._text}\n"
+        counts = f"{self.carries} carries, {self.elements} elements, {self.sums} sums"
+        return f"scan of {self.length} {how}steps with {counts}\n    {self._text}\n"
 
     def __call__(self, initial: Sequence[Tensor], xs: Sequence[Tensor], fixed: Sequence[Tensor]) -> list[Tensor]:
         from .distribution import distributed  # it makes scans of its own
@@ -71,14 +78,17 @@ class Scan(Composite):
         paths = [[c] for c in initial]
         ys: list[list[Tensor]] = [[] for _ in range(self.ys)]
         rows: Any = list(zip(*[x.unbind(0) for x in xs], strict=True)) if xs else [()] * self.length
-        carries, step = tuple(initial), self.step
+        carries, step, kept = tuple(initial), self.step, self.carries + self.ys
+        sums: list[Tensor] = []
         for row in reversed(rows) if self.reverse else rows:
             results = step(*carries, *row, *fixed)
             carries = results[: self.carries]
-            for into, result in zip((*paths, *ys), results, strict=True):
+            for into, result in zip((*paths, *ys), results, strict=False):
                 into.append(result)
+            if self.sums:
+                sums = [a + b for a, b in zip(sums, results[kept:], strict=True)] if sums else list(results[kept:])
         columns = [c[::-1] for c in (*paths, *ys)] if self.reverse else [*paths, *ys]
-        return [torch.stack(c) for c in columns]
+        return [*map(torch.stack, columns), *sums]
 
     # Which end of a path is which
 
@@ -110,7 +120,7 @@ class Scan(Composite):
     def adjoint(self, wanted: Flags, on_paths: Flags, on_ys: Flags) -> "Scan":
         """The loop that goes back. Carries: the gradient of each carry. Elements: the carries before each step, the xs, and the
         gradients that come from outside, of paths and ys. Its ys: gradients of the xs and fixed values that are wanted, those of
-        fixed values one for each step.
+        fixed values one for each step; those of large ones are its sums.
 
         wanted    of xs and fixed values; on_paths, on_ys: those that have a gradient from outside
         """
@@ -125,6 +135,8 @@ class Scan(Composite):
         outer = [*_chosen(values[:c], on_paths), *_chosen([n.value for n in self.step.outputs[c:]], on_ys)]
         examples = [*values[:c], *values[: c + e], *outer, *values[c + e :]]
         elements = c + e + len(outer)
+        large = self.large(wanted)
+        order = [i for i, is_large in enumerate(large) if not is_large] + [i for i, is_large in enumerate(large) if is_large]
 
         def back(*arguments: Tensor) -> list[Tensor]:
             later, rest = arguments[:c], arguments[c:]
@@ -134,9 +146,15 @@ class Scan(Composite):
                 at = [t.detach().requires_grad_() if t.is_floating_point() else t for t in (*inner, *fixed)]
                 results = self.step(*at)
                 full = _pulled_back([*results[:c], *_chosen(results[c:], on_ys)], [*later, *outer], [*at[:c], *_chosen(at[c:], wanted)])
-            return [*(g if p is None else g + p for g, p in zip(full[:c], from_path, strict=True)), *full[c:]]
+            by_carries = [g if p is None else g + p for g, p in zip(full[:c], from_path, strict=True)]
+            return [*by_carries, *(full[c + i] for i in order)]
 
-        return Scan(graph_of(back, examples), c, elements, self.length, not self.reverse)
+        return Scan(graph_of(back, examples), c, elements, self.length, not self.reverse, sum(large))
+
+    def large(self, wanted: Flags) -> list[bool]:
+        """Of the wanted xs and fixed values: fixed ones of which a gradient for each step would take much memory."""
+        inputs = _chosen(self.step.inputs[self.carries :], wanted)
+        return [i >= sum(wanted[: self.elements]) and self.is_large(n.value) for i, n in enumerate(inputs)]
 
 
 def _chosen(values: Sequence[Any], flags: Flags) -> list[Any]:
@@ -200,10 +218,11 @@ class _Repeat(torch.autograd.Function):
         begin = [torch.zeros_like(scan.last(p)) if g is None else scan.last(g) for p, g in zip(paths, of_paths, strict=True)]
         outer = [*(scan.before(g) for g in of_paths if g is not None), *(g for g in of_ys if g is not None)]
         results = adjoint(begin, [*map(scan.before, paths), *xs, *outer], fixed)
-        by_carries, rest = [scan.first(p) for p in results[:c]], iter(results[c:])
-        by_xs = [next(rest) if w else None for w in wanted[:e]]
-        by_fixed = [next(rest).sum(0) if w else None for w in wanted[e:]]
-        return None, *by_carries, *by_xs, *by_fixed
+        each, sums = iter(results[c : len(results) - adjoint.sums]), iter(results[len(results) - adjoint.sums :])
+        found = iter([next(sums) if is_large else next(each) for is_large in scan.large(wanted)])
+        by_xs = [next(found) if w else None for w in wanted[:e]]
+        by_fixed = [_total(next(found), n.value) if w else None for n, w in zip(scan.step.inputs[c + e :], wanted[e:], strict=True)]
+        return None, *(scan.first(p) for p in results[:c]), *by_xs, *by_fixed
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], scan: Scan, *arguments: Tensor) -> tuple[Any, Any]:
@@ -218,6 +237,11 @@ class _Repeat(torch.autograd.Function):
                 moved.append(t.expand(size, *t.shape) if i < scan.carries else t)
         outputs = repeat(scan.batched(flags, size), *_grouped(scan, moved))
         return tuple(outputs), (1,) * len(outputs)
+
+
+def _total(gradient: Tensor, of: Tensor) -> Tensor:
+    """The gradient of a fixed value, from that of each step unless it is summed."""
+    return gradient.sum(0) if gradient.dim() > of.dim() else gradient
 
 
 def _grouped(scan: Scan, arguments: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:

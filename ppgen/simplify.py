@@ -81,7 +81,7 @@ class _Rewriting:
     def joined(self, node: Node) -> Node:
         """A sum of gradients of slices, each padded with zeros, is their concatenation."""
         slices: dict[tuple[int, int], Slice] = {}
-        todo = [node]
+        todo: list[Any] = [node]
         while todo:
             n = todo.pop()
             if not isinstance(n, Node):
@@ -214,6 +214,22 @@ def _same_elements(node: Node) -> Node:
     return Node(aten.reshape.default, (root, shape), {}, node.value)
 
 
+def _permute(node: Node) -> Node:
+    """One permutation, or none."""
+    x, order = node.args[0], [d % node.value.dim() for d in node.args[1]]
+    if order == sorted(order):
+        return x
+    if x.target is not aten.permute.default:
+        return node
+    of, before = x.args[0], [d % node.value.dim() for d in x.args[1]]
+    return Node(aten.permute.default, (of, [before[d] for d in order]), {}, node.value)
+
+
+def _transpose(node: Node) -> Node:
+    x = node.args[0]
+    return x.args[0] if x.target is aten.t.default else node
+
+
 def _expand(node: Node) -> Node:
     return node.args[0] if node.args[0].value.shape == node.value.shape else node
 
@@ -280,6 +296,8 @@ RULES: dict[Any, Callable[[Node], Node]] = {
     aten.squeeze.dim: _same_elements,
     aten.squeeze.dims: _same_elements,
     aten.expand.default: _expand,
+    aten.permute.default: _permute,
+    aten.t.default: _transpose,
     aten.sum.dim_IntList: _sum,
     aten.sum.default: _sum,
     aten.clone.default: _copy,

@@ -25,8 +25,8 @@ Leaf = TypeVar("Leaf")
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """While thousands of nodes are made, none of them garbage, Python's cyclic collector would look at all of them again and again:
-    1.1 s of the 1.3 s in which a graph of 21,000 nodes is cut."""
+    """While thousands of nodes are made, none of them garbage, Python's cyclic collector would look at all of them again and again: a
+    graph of 21,000 nodes is cut in 0.2 s in place of 1.1."""
     running = gc.isenabled()
     gc.disable()
     try:
@@ -37,8 +37,8 @@ def collector_paused() -> Iterator[None]:
 
 
 def mapped(x: Any, kind: type[Leaf], f: Callable[[Leaf], Any]) -> Any:
-    """The arguments of an operation with f applied to every leaf of a kind. They are tuples, lists and dicts, so this needs a tenth
-    of the time of torch's pytrees, which was most of the time of a recording."""
+    """The arguments of an operation with f applied to every leaf of a kind. They are tuples, lists and dicts; torch's pytrees took
+    most of the time of a recording."""
     if isinstance(x, kind):
         return f(x)
     if type(x) in (tuple, list):

@@ -18,11 +18,12 @@ Step: TypeAlias = Callable[[Nests, Sequence[Ref]], Sequence[Ref]]  # (nests in t
 
 
 def repeated(nests: Nests, scan: Scan, step: Step, initial: Sequence[Ref], xs: Sequence[Ref], fixed: Sequence[Ref]) -> list[Ref]:
-    """The paths, (length + 1, *shape), then the ys, (length, *shape)."""
+    """The paths, (length + 1, *shape), then the ys, (length, *shape), then the sums, (*shape)."""
     before, after = (1, 0) if scan.reverse else (0, 1)  # the rows of a path that a step at time 0 reads and writes
     results = [n.value for n in scan.step.outputs]
     paths = [nests.memory((scan.length + 1, *t.shape), kind_of(t.dtype)) for t in results[: scan.carries]]
-    ys = [nests.memory((scan.length, *t.shape), kind_of(t.dtype)) for t in results[scan.carries :]]
+    ys = [nests.memory((scan.length, *t.shape), kind_of(t.dtype)) for t in results[scan.carries : scan.carries + scan.ys]]
+    sums = [nests.copied(nests.literal(0.0, t.shape)) for t in results[scan.carries + scan.ys :]]
     for path, first in zip(paths, initial, strict=True):
         nests.write(first, _row(path, scan.length if scan.reverse else 0))
     elements, given = [nests.lent(x) for x in xs], [nests.lent(x) for x in fixed]
@@ -30,12 +31,14 @@ def repeated(nests: Nests, scan: Scan, step: Step, initial: Sequence[Ref], xs: S
     inside, time = Nests(nests), nests.names("i")
     carries = [_at(nests.lent(p), time, before) for p in paths]
     outputs = step(inside, [*carries, *(_at(x, time) for x in elements), *given])
-    for place, shift, out in zip([*paths, *ys], [after] * len(paths) + [0] * len(ys), outputs, strict=True):
+    for place, shift, out in zip([*paths, *ys], [after] * len(paths) + [0] * len(ys), outputs, strict=False):
         inside.write(out, _at(nests.lent(place), time, shift))
+    for place, out in zip(sums, outputs[scan.carries + scan.ys :], strict=True):
+        inside.write(out, nests.lent(place), "add")
     nests[g].heads[0].append(For(time, Index(), Index(scan.length), inside.body(), scan.reverse))
-    for place in (*paths, *ys):
+    for place in (*paths, *ys, *sums):
         place.base.made = g
-    return [*paths, *ys]
+    return [*paths, *ys, *sums]
 
 
 def _row(x: Ref, number: int) -> Ref:

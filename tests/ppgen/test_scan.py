@@ -13,6 +13,7 @@ from ppgen import scan
 from ppgen.errors import ProgramError
 from ppgen.loops import Scan, graph_of
 from ppgen.lowering import differentiated
+from ppgen.native.kernel import Kernel
 from ppgen.program import Program
 from ppgen.readings import RecordedReading
 from ppgen.recording import Recording
@@ -38,8 +39,8 @@ def loops_of(graph: Graph) -> list[Scan]:
     return [n.target for n in graph.nodes if isinstance(n.target, Scan)]
 
 
-def density(model: Callable[..., Any], *args: Any, **settings: Any) -> LogDensity:
-    return LogDensity(Program(model, *args), **{"lowering": "recorded", **settings})
+def density(model: Callable[..., Any], *args: Any, lowering: str = "recorded") -> LogDensity:
+    return LogDensity(Program(model, *args), lowering=lowering)
 
 
 def graph_in(found: LogDensity) -> Graph:
@@ -115,11 +116,12 @@ def test_sites_in_a_step_are_refused_by_name() -> None:
 # Recorded
 
 
+@pytest.mark.parametrize("lowering", ["recorded", "native"])
 @pytest.mark.parametrize("name", CASES)
-def test_scans_are_loops_written_otherwise(name: str) -> None:
-    """Values and gradients of both, recorded and by Pyro; that of the loop is tested against numpy with the loops."""
+def test_scans_are_loops_written_otherwise(name: str, lowering: str) -> None:
+    """Values and gradients of both, by a graph and by Pyro; that of the loop is tested against numpy with the loops."""
     case, y = CASES[name], data(30)
-    found, eager = density(case.scan, y), density(case.loop, y, lowering="eager")
+    found, eager = density(case.scan, y, lowering=lowering), density(case.loop, y, lowering="eager")
     position = torch.rand(3, found.dim, generator=torch.Generator().manual_seed(0)) - 0.5
     value, gradient = found.value_and_grad(position)
     expected, slope = eager.value_and_grad(position)
@@ -320,6 +322,7 @@ def check_scan(loop: Scan, initial: list[Tensor], xs: list[Tensor], fixed: list[
         return torch.stack([(r * torch.linspace(0.5, 2.0, r.numel()).reshape(r.shape)).sum() for r in results]).sum()
 
     flat = torch.cat([t.reshape(-1) for t in given])
+    kernel = Kernel(differentiated(lambda q: total(loop, q), flat, {}, {}), torch.float64).bind(())
     points = torch.stack([flat, flat - 0.2, 0.8 * flat])
     graph = differentiated(lambda q: total(loop, q), points[0], {}, {})
     many = differentiated(lambda q: total(loop, q), points.flip(0), {}, {})(points)
@@ -327,7 +330,7 @@ def check_scan(loop: Scan, initial: list[Tensor], xs: list[Tensor], fixed: list[
         leaf = q.clone().requires_grad_()
         expected = total(loop.run, leaf)
         (slope,) = torch.autograd.grad(expected, leaf)
-        for value, gradient in (graph(q), (many[0][i], many[1][i])):
+        for value, gradient in (graph(q), (many[0][i], many[1][i]), kernel([q])):
             torch.testing.assert_close(value, expected.detach(), rtol=1e-11, atol=1e-11)
             torch.testing.assert_close(gradient, slope, rtol=1e-9, atol=1e-9)
     return graph
@@ -355,6 +358,21 @@ def test_matrices_and_what_is_not_a_scalar() -> None:
 
     loop = operation(step, 1, 1, numbers(2, 3), numbers(2), numbers(2, 2))
     check_scan(loop, [numbers(2, 3)], [numbers(T, 2)], [numbers(2, 2)])
+
+
+def test_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one value for each step would be too much, everything stays in the loop, and gradients of fixed values are added up."""
+    monkeypatch.setattr("ppgen.loops.LARGEST", 20)
+
+    def step(h: Tensor, x: Tensor, w: Tensor, k: Tensor) -> list[Tensor]:
+        h = torch.tanh(w @ h + x * k)
+        return [h, h.sum() * k]
+
+    loop = operation(step, 1, 1, numbers(2), numbers(), numbers(2, 2), numbers())
+    graph = check_scan(loop, [numbers(2)], [numbers(T)], [numbers(2, 2), numbers()])
+    forward, back = loops_of(graph)
+    assert (forward.ys, forward.sums) == (1, 0)
+    assert (back.ys, back.sums) == (2, 1)
 
 
 def test_sums_and_late_values_leave_no_loop() -> None:
