@@ -75,6 +75,7 @@ class Recording:
         self.sites: dict[str, Site] = run.sites
         self.inputs = list(tape.inputs)
         self.marks = {n.mark: n for n in tape.nodes if n.mark is not None}
+        self._numbers: dict[float, Tensor] = {}
         self.outputs = {n: self._outputs(s) for n, s in run.sites.items()}
         self.joint = Joint(run.sites, {q.name: q.subsample_size for q in run.plates.values()})
         self.support = {n: support_of(s) for n, s in run.sites.items() if s.discrete}
@@ -119,10 +120,16 @@ class Recording:
         def node(x: Any) -> Node | None:
             if x is None:
                 return None
-            return self.tape.node(x if isinstance(x, Tensor) else torch.as_tensor(float(x), dtype=self.dtype))
+            return self.tape.node(x if isinstance(x, Tensor) else self._number(float(x)))
 
         raw = node(site.raw) if isinstance(site.raw, Tensor) else None
         return Outputs(node(site.log_prob), node(site.scale), raw, node(site.log_jacobian), node(site.unconstrained))  # type: ignore[arg-type]
+
+    def _number(self, x: float) -> Tensor:
+        """One tensor for each number: a thousand sites have the scale 1."""
+        if x not in self._numbers:
+            self._numbers[x] = torch.as_tensor(x, dtype=self.dtype)
+        return self._numbers[x]
 
     @property
     def continuous(self) -> list[Site]:

@@ -141,6 +141,7 @@ class Tape(TorchDispatchMode):
         self._node: dict[int, Node] = {}  # id of a tensor -> its node
         self._flat: dict[int, Node] = {}  # storage that was written to -> the node of all its elements
         self._constants: dict[int, Node] = {}
+        self._constants_in: dict[int, list[int]] = {}  # their ids by storage
         self._kept: dict[int, list[Tensor]] = {}  # by storage; tensors stay alive so that their ids stay theirs
         self._pauses: list[AbstractContextManager[None]] = []
 
@@ -217,6 +218,7 @@ class Tape(TorchDispatchMode):
                 node.constant = t.detach()
             self.nodes.append(node)
             self._constants[id(t)] = node
+            self._constants_in.setdefault(_storage(t), []).append(id(t))
             self._keep(t)
         return self._constants[id(t)]
 
@@ -327,12 +329,11 @@ class Tape(TorchDispatchMode):
 
     def _protect(self, tensors: list[Tensor]) -> None:
         """A constant that is written to after it was used keeps its old value in the graph."""
-        storages = {_storage(t) for t in tensors}
-        for key, node in list(self._constants.items()):
-            if _storage(node.value) in storages:
+        for storage in {_storage(t) for t in tensors}:
+            for key in self._constants_in.pop(storage, ()):
+                node = self._constants.pop(key)
                 with _disable_current_modes():
                     node.constant = node.constant.clone()  # type: ignore[union-attr]
-                del self._constants[key]
 
     def _write(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """An in-place operation, or one with out=: its functional twin is recorded, then written to the flat storage."""
