@@ -189,7 +189,7 @@ class _Loop:
         if any(not isinstance(o.value, Tensor) for o in outputs):
             raise _Irregular
         groups = [list(self.carries.values()), self.elements, self.fixed]
-        step = cut(Nodes(self._nodes), [i for group in groups for i, _ in group], outputs)
+        step = rolled(cut(Nodes(self._nodes), [i for group in groups for i, _ in group], outputs))
         target = Scan(step, len(self.carries), len(self.elements), self.run.repeats)
         node = Node(target, tuple([outside for _, outside in group] for group in groups))
         lengths = [self.run.repeats + 1] * len(ends) + [self.run.repeats] * len(ys)

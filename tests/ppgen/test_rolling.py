@@ -218,6 +218,20 @@ def test_one_loop_after_another_and_one_within_another() -> None:
     assert len(loops_of(roll(f, numbers(3), numbers(T)))) == 2
 
 
+def test_a_loop_in_each_step() -> None:
+    def f(a: Tensor, y: Tensor) -> Tensor:
+        x, path = a[0], []
+        for t in range(12):
+            for k in range(14):
+                x = torch.sin(x * a[k + 1] + y[t]) - 0.1 * (k + 1)
+            path.append(x)
+        return torch.stack(path)
+
+    (outer,) = loops_of(roll(f, numbers(15), numbers(12)))
+    (inner,) = loops_of(outer.step)
+    assert (outer.length, inner.length) == (12, 14)
+
+
 def test_elements_of_the_state() -> None:
     """Ten coordinates read one by one are no elements in time."""
 
