@@ -9,7 +9,7 @@ directions, or a lower triangle. All three stand in one tuple of arrays; the par
 From the draws alone come the estimates of Stan: variances or covariance, shrunk. From draws x and gradients g comes the
 metric that minimises the Fisher divergence between the posterior and a normal, E |L^-1 (x - mean) + L' (g - mean)|^2: on
 the diagonal sd(x) / sd(g); else the geometric mean of cov(x) and cov(g)^-1, the S with S cov(g) S = cov(x). For a normal
-posterior it is exact as soon as the draws span the space, whatever their noise.
+posterior it is exact, but for shrinkage, as soon as the draws span the space.
 
 Sources: Stan Reference Manual, "Automatic parameter tuning" (shrinkage); Seyboldt, Carlson & Carpenter, arXiv 2603.18845,
 2026 (Fisher divergence, low rank); Bhatia, Positive Definite Matrices, 2007, ch. 4 (geometric mean).
@@ -221,8 +221,9 @@ class DenseFisher(MetricEstimator):
     """The matrix of least Fisher divergence. It learns all correlations; dim^2 numbers and operations a leapfrog step.
 
     shrinkage   holds directions that the window has not seen at what the diagonal says: shrinkage / n^3 of the mean square is
-                added to the second moments of n draws and of their gradients. So steep, because few draws in a transient lie,
-                and a hundred in the posterior hardly need it: extreme correlations survive
+                added to the second moments of n draws and of their gradients. The fall is steep, because a few early draws are
+                on their way somewhere, while a hundred from the posterior must be free to show coordinates that are all but
+                collinear (benchmarks/results/warmup.choice.md)
     """
 
     shrinkage: float = 10.0
@@ -239,8 +240,8 @@ class DenseFisher(MetricEstimator):
 class LowRankFisher(MetricEstimator):
     """The diagonal, and on top of it the directions in which the posterior is far wider or narrower than the diagonal says.
 
-    They are sought in the span of the window's draws and gradients: n^2 dim operations a window of n draws, where those are
-    fewer than half of dim; 4 rank dim operations a leapfrog step.
+    They are sought in the span of the window's draws and gradients, with n^2 dim operations a window of n draws where those are
+    fewer than half of dim: 3 ms with 40 draws in 400 dimensions, 0.2 s with 160 in 6,400. A leapfrog step takes 4 rank dim more.
 
     rank        directions, at most
     cutoff      a direction counts if its variance, in units of the scale, is above `cutoff` or below its inverse
