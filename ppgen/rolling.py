@@ -128,33 +128,40 @@ class _Loop:
         return group[-1][0]
 
     def _element(self, column: Sequence[Any], user: Node) -> Node:
-        column = [x if isinstance(x, Node) else _number(x, user.value) for x in column]
+        column = [x if isinstance(x, Node) else _constant(user.value.new_tensor(x)) for x in column]
         if len({(x.value.shape, x.value.dtype) if isinstance(x.value, Tensor) else None for x in column} - {None}) != 1:
             raise _Irregular
-        whole = self._slices([self.operations.read(x) for x in column]) or self._make(aten.stack.default, column)
+        whole = self._read([self.operations.read(x) for x in column]) or self._make(aten.stack.default, column)
         return self._input(self.elements, whole, column[-1].value)
 
-    def _slices(self, reads: Sequence[Read | None]) -> Node | None:
-        """What is read with a constant stride, the repetitions as dimension 0."""
+    def _read(self, reads: Sequence[Read | None]) -> Node | None:
+        """What is read out of one tensor, the repetitions as dimension 0."""
         known = [r for r in reads if r is not None]
-        first, strides = reads[0], np.diff([r.place for r in known])
-        if first is None or len(known) < len(reads) or any(r.kind != first.kind for r in known) or not _constant(strides):
+        if len(known) < len(reads) or any(r.kind != known[0].kind for r in known):
             return None
-        stride, dim, base = int(strides[0]), first.dim, first.base
-        low, high = sorted((first.place, known[-1].place))
-        width = first.width or 1
-        if (low, high + width) != (0, base.value.shape[dim]):
-            base = self._make(aten.slice.Tensor, base, dim, low, high + width)
-        if first.width is not None:
-            base = self._make(aten.unfold.default, base, dim, width, abs(stride))
-        elif abs(stride) > 1:
-            base = self._make(aten.slice.Tensor, base, dim, 0, high - low + 1, abs(stride))
-        if stride < 0:
-            base = self._make(aten.flip.default, base, [dim])
+        base, dim, first, width = known[0]
+        strides = np.diff([r.place for r in known])
+        stride = int(strides[0])
+        if width is not None or not stride or (strides != stride).any():
+            base = self._picked(known)
+        else:
+            low, high = sorted((first, known[-1].place))
+            if (low, high + 1) != (0, base.value.shape[dim]) or abs(stride) > 1:
+                base = self._make(aten.slice.Tensor, base, dim, low, high + 1, abs(stride))
+            if stride < 0:
+                base = self._make(aten.flip.default, base, [dim])
         order = [dim, *(d for d in range(base.value.dim()) if d != dim)]
-        if first.width is not None:  # unfold has put the window last
-            order.insert(1 + dim, order.pop())
-        return base if order == sorted(order) else self._make(aten.permute.default, base, order)
+        return base if not dim else self._make(aten.permute.default, base, order)
+
+    def _picked(self, reads: Sequence[Read]) -> Node:
+        """Elements or windows from anywhere along a dimension."""
+        base, dim, _, width = reads[0]
+        places = _constant(torch.tensor([r.place + k for r in reads for k in range(width or 1)], device=base.value.device))
+        picked = self._make(aten.index_select.default, base, dim, places)
+        if width is None:
+            return picked
+        shape = picked.value.shape
+        return self._make(aten.reshape.default, picked, [*shape[:dim], len(reads), width, *shape[dim + 1 :]])
 
     def _make(self, target: Any, *args: Any) -> Node:
         self.made.append(_applied(target, args))
@@ -198,8 +205,10 @@ class _Loop:
         return node, {**of_carries, **{q: (column, 0) for q, column in zip(ys, columns[len(ends) :], strict=True)}}
 
 
-def _constant(strides: NDArray[Any]) -> bool:
-    return bool(strides[0]) and bool((strides == strides[0]).all())
+def _constant(value: Tensor) -> Node:
+    node = Node(value=value)
+    node.constant = value
+    return node
 
 
 def _identity(x: Any) -> Any:
@@ -209,12 +218,6 @@ def _identity(x: Any) -> Any:
 def _long(value: Tensor, length: int) -> Tensor:
     """A tensor of the shape of `length` values, that takes no memory."""
     return value.new_zeros(1).expand(length, *value.shape)
-
-
-def _number(x: float, like: Tensor) -> Node:
-    node = Node(value=torch.tensor(x, dtype=like.dtype, device=like.device))
-    node.constant = node.value
-    return node
 
 
 def _applied(target: Any, args: tuple[Any, ...]) -> Node:

@@ -322,10 +322,10 @@ def check_scan(loop: Scan, initial: list[Tensor], xs: list[Tensor], fixed: list[
         return torch.stack([(r * torch.linspace(0.5, 2.0, r.numel()).reshape(r.shape)).sum() for r in results]).sum()
 
     flat = torch.cat([t.reshape(-1) for t in given])
-    kernel = Kernel(differentiated(lambda q: total(loop, q), flat, {}, {}), torch.float64).bind(())
     points = torch.stack([flat, flat - 0.2, 0.8 * flat])
     graph = differentiated(lambda q: total(loop, q), points[0], {}, {})
     many = differentiated(lambda q: total(loop, q), points.flip(0), {}, {})(points)
+    kernel = Kernel(graph, torch.float64).bind(graph.prepare(()))
     for i, q in enumerate(points):
         leaf = q.clone().requires_grad_()
         expected = total(loop.run, leaf)
