@@ -222,8 +222,10 @@ def overview(everything: Results) -> list[str]:
     """Over the models that have every row."""
     names = {name for rows in everything.values() for name in rows}
     results = {model: rows for model, rows in everything.items() if set(rows) == names}
+    partly = ", ".join(sorted(set(everything) - set(results))) or "none"
     lines = [
         f"Against `{BASE}`, geometric mean over {len(results)} models; in brackets the model that gains least.",
+        f"Not among them, since only some of the warm-ups were tried there: {partly} (below).",
         "",
         "| warm-up | whole run | after warm-up | worst R-hat | diverging |",
         "| --- | --- | --- | --- | --- |",
