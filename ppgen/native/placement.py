@@ -298,7 +298,10 @@ class Nests:
         return Ref(base, tuple(shape), contiguous(shape))
 
     def pointwise(self, formula: Formula, *operands: Operand | None, kind: Kind | None = None) -> Ref:
-        """A formula of elements, over the shape that its operands broadcast to; None is handed on."""
+        """A formula of elements, over the shape that its operands broadcast to; None is handed on.
+
+        Along a dimension in which no operand has elements of its own it is computed once.
+        """
         refs = [o if o is None else self.ref(o) for o in operands]
         there = [r for r in refs if r is not None]
         if any(r.base.kind == "f" for r in there):
@@ -308,6 +311,11 @@ class Nests:
         if 0 in shape or all(r.number is not None for r in there):
             value = formula(*(None if r is None else literal(self._aside, NUMBERS[r.kind] if r.number is None else r.number) for r in refs))
             return self.keep(value.to(kind or value.kind), -1, shape)
+        own = [any(s) for s in zip(*(r.spread(shape).strides for r in there), strict=True)]
+        once = tuple(d if moves else 1 for d, moves in zip(shape, own, strict=True))
+        if once != shape:
+            refs = [None if r is None else r.spread(shape)._replace(shape=once) for r in refs]
+            return self.pointwise(formula, *refs, kind=kind).spread(shape)
         g = self.nest(there, shape)
         value = formula(*(None if r is None else self.read(r, g, shape) for r in refs))
         return self.keep(value.to(kind or value.kind), g, shape)

@@ -47,6 +47,9 @@ def reduce(nests: Nests, operation: str, x: Ref, dims: Sequence[int], keepdim: b
         return nests.literal(STARTS[operation][x.kind], shape)
     if x.number is not None and operation == "add":
         return nests.literal(x.number * (x.size // math.prod(shape)), shape)
+    if (once := tuple(1 if s == 0 and d not in dims else n for d, (n, s) in enumerate(zip(x.shape, x.strides, strict=True)))) != x.shape:
+        alike = reduce(nests, operation, x._replace(shape=once), dims, keepdim=True)  # all elements along a dimension are one
+        return alike.spread(without(x.shape, dims, keepdim=True)).reshape(shape)
     live = [d for d, n in enumerate(x.shape) if n != 1]
     kept = [d for d in live if d not in dims]
     if len(kept) == len(live):

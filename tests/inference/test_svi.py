@@ -203,7 +203,7 @@ def test_minibatches_reach_the_posterior_of_all_rows(guide: Any) -> None:
     posterior = run(
         regression, INPUTS, Y, guide=guide, batch_size=15, num_steps=3000, learning_rate=0.1, final_learning_rate=0.001, num_samples=2000
     )
-    assert posterior.provenance["lowering"]["name"] == "recorded"  # 40 / 15 is no float32, and new_tensor reads no row
+    assert posterior.provenance["lowering"]["name"] == "native"  # 40 / 15 is no float32, and new_tensor reads no row
     mean, covariance, evidence = exact_regression()
     draws = torch.cat([posterior.draws["intercept"][0][:, None], posterior.draws["w"][0]], 1)
     assert ((draws.mean(0) - mean).abs() < 0.35 * covariance.diagonal().sqrt()).all()

@@ -225,7 +225,7 @@ def test_pair_has_the_same_sites_and_draws_data(dtype: torch.dtype, shape: tuple
             assert model[name]["value"].dtype == site["value"].dtype == torch.get_default_dtype()
         assert mixture(size=7).shape == (7, *shape[1:])
         density = LogDensity(Program(mixture, x))
-        assert density.lowering.name == "recorded"
+        assert density.lowering.name == "native"
         assert density.value_and_grad(torch.zeros(2, density.dim, dtype=torch.float64))[0].isfinite().all()
 
 

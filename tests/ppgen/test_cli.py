@@ -141,7 +141,7 @@ DATA = ("--data", "my.csv")
         (("fit", "my_file.py:my_model", *DATA, "--num-samples", "0"), "num_samples"),
         (("fit", "my_file.py:my_model", *DATA, "--set", "step_size=small"), "nuts.step_size"),
         (("fit", "my_file.py:my_model", *DATA, "--set", "pooled=1"), "nuts.pooled"),
-        (("fit", "my_file.py:my_model", *DATA, "--set", "metric=euclidean"), "'diagonal', 'dense'"),
+        (("fit", "my_file.py:my_model", *DATA, "--set", "metric=euclidean"), "diagonal, dense, low_rank; got 'euclidean'"),
         (("fit", "my_file.py:my_model", *DATA, "--set", "dtype=float23"), "float23"),
         (("fit", "my_file.py:my_model", *DATA, "--set", "hmc.step_size=1"), "hmc"),
         (("fit", "my_file.py:my_model", "--data", "ragged.csv"), "line 3"),

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from ppgen.native import algebra
 from ppgen.native.ir import Array, Body, For, Index, Let, Load, Program, Store, Update, Variable, View, run, walk
-from ppgen.native.passes import forwarded, jammed, merged, optimised, strips, swept, unrolled
+from ppgen.native.passes import forwarded, jammed, merged, optimised, registered, strips, swept, unrolled
 from ppgen.native.writer import Writer, shifted
 
 PASSES: dict[str, Callable[[Program], Program]] = {
     "unrolled": unrolled,
+    "registered": registered,
+    "registered after unrolling": lambda p: registered(unrolled(p)),
     "unrolled a little": lambda p: unrolled(p, most=3, limit=60),
     "merged": merged,
     "strips": lambda p: strips(p, cache=0, strip=1, least=2),
@@ -403,3 +405,43 @@ def test_factors_and_solutions_after_all_passes(n: int) -> None:
     program = Program(w.body, w.sizes)
     root = np.random.default_rng(n).normal(size=(2, n, n + 1)) * 4
     same(program, PASSES["all with strips"](program), c=(root @ root.transpose(0, 2, 1)).reshape(-1), x=np.arange(1.0, 4 * n + 1))
+
+
+# What a loop keeps in locals
+
+
+def test_sums_and_fixed_loads_leave_the_loop() -> None:
+    """w[0] is read and w[1] collected while w[2 i + 2] is written: none of them is the same element."""
+    w = Writer()
+    data, table = w.new((50,), "x"), w.new((102,), "w")
+    w.store(View("w", (1,), (1,), table.offset), (0,), 3.0)
+    w.store(View("w", (1,), (1,), table.offset + 1), (0,), 0.5)
+    with w.loop(50) as i:
+        value = w.real("mul", w.load(data, i), w.load(View("w", (1,), (1,), table.offset), 0))
+        w.store(View("w", (50,), (2,), table.offset + 2), (i,), value)
+        w.store(View("w", (1,), (1,), table.offset + 1), (0,), value, "add")
+    out = w.new((52,), "out")
+    w.store(out, (51,), w.load(table, 1))
+    with w.loop(51) as i:
+        w.store(out, (i,), w.load(View("w", (51,), (2,), table.offset), i))
+    program = Program(w.body, w.sizes)
+    changed = registered(program)
+    first = loops(changed.body)[0]
+    assert [s.place.terms != () for s in first.body if isinstance(s, Load | Store)] == [True, True]
+    assert sum(isinstance(s, Update) for s in first.body) == 1
+    same(program, changed, x=np.linspace(-2.0, 3.0, 50))
+
+
+def test_an_element_that_something_else_may_touch_stays_in_memory() -> None:
+    """w[7] is read, and w[i] for i = 0..9 is written: one of them is the same element."""
+    w = Writer()
+    table = w.new((10,), "w")
+    with w.loop(10) as i:
+        w.store(table, (i,), w.real("real", i))
+    with w.loop(10) as i:
+        w.store(table, (i,), w.real("add", w.load(table, 7), 1.0))
+    out = w.new((10,), "out")
+    with w.loop(10) as i:
+        w.store(out, (i,), w.load(table, i))
+    program = Program(w.body, w.sizes)
+    assert registered(program).body == program.body
