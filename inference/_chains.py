@@ -19,6 +19,9 @@ from ..targets import LogDensity
 
 __all__ = ["ChainEngine"]
 
+APART = 1.1  # split R-hat above which chains disagree
+FEWEST = 50  # draws of half a chain from which that can be told
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChainEngine(SteppingEngine):
@@ -76,7 +79,7 @@ class ChainEngine(SteppingEngine):
             draws = {n: draws[n] for n in self.keep}
         end = time.perf_counter()
         seconds = {**run.seconds, "collect": end - collecting, "total": end - begin}
-        self._warn(run.stats)
+        self._warn(run.stats, _furthest_apart(program, draws))
         return Posterior(
             draws=draws,
             program=program,
@@ -91,7 +94,7 @@ class ChainEngine(SteppingEngine):
         longer = replace(self, num_samples=self.num_samples + more, checkpoint=None)
         return longer._posterior(density, drive(longer, density, run), begin)
 
-    def _warn(self, stats: Mapping[str, Tensor]) -> None:
+    def _warn(self, stats: Mapping[str, Tensor], apart: tuple[str, float] | None) -> None:
         diverging = int(stats["diverging"].sum()) if "diverging" in stats else 0
         if diverging:
             warnings.warn(
@@ -100,3 +103,30 @@ class ChainEngine(SteppingEngine):
                 PpgenWarning,
                 stacklevel=4,
             )
+        if apart is not None:
+            warnings.warn(
+                f"the chains disagree: R-hat of site {apart[0]!r} is {apart[1]:.2f}, so no figure of this posterior can be trusted yet; "
+                'make num_warmup and num_samples longer, take metric="variance" with num_warmup=1000 where scales vary from place to place '
+                "(horseshoes, funnels), or look for several modes",
+                PpgenWarning,
+                stacklevel=4,
+            )
+
+
+def _furthest_apart(program: Program, draws: Mapping[str, Tensor]) -> tuple[str, float] | None:
+    """The continuous site with the largest split R-hat and that R-hat, where it is above APART; labels that switch are in order first.
+    Source: Gelman et al., Bayesian Data Analysis, 3rd ed. (2013), section 11.4."""
+    found = program.family.relabel(draws) if program.family is not None else draws
+    worst: tuple[str, float] | None = None
+    for name in (s.name for s in program.latent if s.continuous and s.name in found):
+        x = found[name].double()
+        chains, count = x.shape[0], x.shape[1] // 2
+        if chains < 2 or count < FEWEST:
+            continue
+        halves = x[:, : 2 * count].reshape(2 * chains, count, -1)
+        within, between = halves.var(1).mean(0), halves.mean(1).var(0)
+        rhat = ((count - 1) / count + between / within).sqrt()[within > 0]
+        most = float(rhat.max()) if rhat.numel() else 0.0
+        if most > max(APART, worst[1] if worst else 0.0):
+            worst = name, most
+    return worst
