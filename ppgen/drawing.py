@@ -1,27 +1,24 @@
 """`diagram`: a program drawn as the field draws graphical models.
 
-    circle               random variable; shaded where it is observed
-    double ring          deterministic value
-    small solid dot      learned parameter (a network with the count of its numbers) or fixed hyperparameter
-    square               factor
-    rectangle            plate, with its name and size; subsampled ones with both sizes
-    dashed               the guide, where it is asked for
-
-Where plates nest, Graphviz's dot lays them out as clusters. Plates that cross are no clusters: variables stand in columns then, one
-for each set of plates, in an order in which the columns of every plate follow each other, so that every plate is one rectangle.
+circle               random variable; shaded where it is observed
+double ring          deterministic value
+small solid dot      learned parameter (a network with the count of its numbers) or fixed hyperparameter
+square               factor
+rectangle            plate, with its name and size; subsampled ones with both sizes
+dashed               the guide, where it is asked for
 """
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
-from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import networkx as nx
 
+from .dot import GUIDE, clusters, columns, crossing, mermaid
 from .errors import DataError, NameNotFoundError
 from .graph import Structure, structure
 from .program import Program
@@ -32,40 +29,6 @@ Detail = Literal["minimal", "default", "full"]
 DETAILS = ("minimal", "default", "full")
 SUFFIXES = ("svg", "png", "pdf", "dot", "mmd", "json")
 LARGE = 400  # nodes; above, dot takes long and nobody can read what it makes
-COLUMN, ROW, MARGIN = 1.3, 1.0, 0.45  # inches between variables in columns, between layers, and around a plate's variables
-GREEK = dict(
-    zip(
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "pi",
-            "rho",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-        ],
-        "αβγδεζηθικλμνξπρστυφχψω",
-        strict=True,
-    )
-)
-# Okabe and Ito's blue, which is told from black by everyone and darker than the shade of observed variables in print
-GUIDE, SHADE = "#0072B2", "#d0d0d0"
 STYLE = f"""<style>
 .ppgen text {{ fill: #111; }}
 .ppgen .guide text {{ fill: {GUIDE}; }}
@@ -100,7 +63,7 @@ class Diagram:
 
     @property
     def mermaid(self) -> str:
-        return _mermaid(self.graph)
+        return mermaid(self.graph)
 
     @property
     def json(self) -> str:
@@ -155,8 +118,8 @@ def diagram(
             f"{len(shown):,} nodes are more than can be drawn legibly ({kinds}); fold repeated slices with structure(...).folded(), take "
             'detail="minimal", or draw a part: structure(...).subgraph([...])'
         )
-    placed = any(_cross(shown, a, b) for a, b in combinations(shown.plates, 2))
-    return Diagram(shown, (_columns if placed else _clusters)(shown, detail), placed)
+    placed = crossing(shown)
+    return Diagram(shown, (columns if placed else clusters)(shown, detail == "full"), placed)
 
 
 def _reduced(graph: Structure, detail: Detail) -> Structure:
@@ -184,223 +147,3 @@ def _with_guide(graph: Structure, guide: Structure) -> Structure:
         elif u in both and v in both:
             both.edges[u, v]["both"] = True
     return both
-
-
-# Nodes and edges as DOT
-
-
-def _node(graph: Structure, name: str, detail: Detail) -> dict[str, str]:
-    node = graph.nodes[name]
-    kind, label = node["kind"], _label(name)
-    title = _title(name, node)
-    if kind in ("parameter", "constant"):
-        count = f"\\n{node['count']:,} numbers" if node.get("count", 0) > 1 else ""
-        return {
-            "shape": "point", "width": "0.11", "label": "", "xlabel": label + count, "tooltip": title,
-            "class": "dot guide" if node.get("guide") else "dot", **({"color": GUIDE, "fontcolor": GUIDE} if node.get("guide") else {}),
-        }  # fmt: skip
-    if kind == "factor":
-        return {
-            "shape": "square",
-            "width": "0.18",
-            "style": "filled",
-            "fillcolor": "black",
-            "label": "",
-            "xlabel": label,
-            "tooltip": title,
-            "class": "box",
-        }
-    if detail == "full" and node.get("distribution"):
-        label += f"\\n{node['distribution']}({', '.join(node['arguments'].values())})"
-    look = {"shape": "ellipse" if detail == "full" else "circle", "label": label, "tooltip": title, "class": "ring", "width": "0.6"}
-    if kind in ("observed", "conditioned"):
-        look |= {"style": "filled", "fillcolor": SHADE, "class": "ring observed"}
-    if kind == "deterministic":
-        look["peripheries"] = "2"
-    return look
-
-
-def _edge(data: Mapping[str, Any]) -> dict[str, str]:
-    if data.get("guide"):
-        return {"style": "dashed", "color": GUIDE, "class": "arrow guide", "constraint": "false"}
-    look = {"style": "dotted" if data.get("control") else "solid", "class": "arrow"}
-    return {**look, "label": f"t-{data['lag']}", "fontsize": "10"} if data.get("lag") else look
-
-
-def _title(name: str, node: Mapping[str, Any]) -> str:
-    law = f" ~ {node['distribution']}({', '.join(f'{k}={v}' for k, v in node['arguments'].items())})" if node.get("distribution") else ""
-    value = f" = {node['value']}" if "value" in node else ""
-    return f"{name}{law}{value}, {node['kind']}, shape {tuple(node['shape'])}"
-
-
-def _label(name: str) -> str:
-    stem, _, rest = name.partition("_")
-    return GREEK.get(stem, stem) + (f"_{rest}" if rest else "")
-
-
-def _plate_label(name: str, plate: Mapping[str, int]) -> str:
-    size, part = plate["size"], plate["subsample_size"]
-    return f"{name}  {part:,} of {size:,}" if part < size else f"{name}  {size:,}"
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '\\"') + '"'
-
-
-def _attributes(values: Mapping[str, str]) -> str:
-    return "[" + ", ".join(f"{k}={_quoted(v)}" for k, v in values.items()) + "]"
-
-
-def _head() -> list[str]:
-    return [
-        "digraph program {",
-        '  graph [fontname="Helvetica", bgcolor="transparent", rankdir=TB, forcelabels=true];',
-        '  node [fontname="Helvetica", fontsize=13, fixedsize=false, margin="0.04"];',
-        "  edge [arrowsize=0.7];",
-    ]
-
-
-def _edges(graph: Structure) -> list[str]:
-    return [f"  {_quoted(u)} -> {_quoted(v)} {_attributes(_edge(d))};" for u, v, d in graph.edges(data=True)]
-
-
-# Plates that nest
-
-
-def _clusters(graph: Structure, detail: Detail) -> str:
-    """DOT in which every plate is a cluster, inside the cluster of the plate around it."""
-    lines = _head()
-
-    def write(inside: tuple[str, ...], depth: int) -> None:
-        pad = "  " * (depth + 1)
-        for name in graph:
-            if _path(graph, name) == inside:
-                lines.append(f"{pad}{_quoted(name)} {_attributes(_node(graph, name, detail))};")
-        for plate in dict.fromkeys(p[len(inside)] for p in _paths(graph) if p[: len(inside)] == inside and len(p) > len(inside)):
-            around = "/".join((*inside, plate))
-            lines.append(f"{pad}subgraph {_quoted('cluster_' + around)} {{")
-            look = {
-                "label": _plate_label(plate, graph.plates[plate]),
-                "labelloc": "b",
-                "labeljust": "r",
-                "style": "rounded",
-                "class": "plate",
-            }
-            lines.extend(f"{pad}  {k}={_quoted(v)};" for k, v in look.items())
-            write((*inside, plate), depth + 1)
-            lines.append(f"{pad}}}")
-
-    write((), 0)
-    return "\n".join([*lines, *_edges(graph), "}"])
-
-
-def _path(graph: Structure, name: str) -> tuple[str, ...]:
-    """The plates around a node, those with more members outside."""
-    return tuple(sorted(graph.nodes[name]["plates"], key=lambda p: (-len(_members(graph, p)), list(graph.plates).index(p))))
-
-
-def _paths(graph: Structure) -> list[tuple[str, ...]]:
-    return [_path(graph, name) for name in graph]
-
-
-def _members(graph: Structure, plate: str) -> set[str]:
-    return {n for n, d in graph.nodes.items() if plate in d["plates"]}
-
-
-def _cross(graph: Structure, a: str, b: str) -> bool:
-    """Whether two plates overlap and neither holds the other."""
-    x, y = _members(graph, a), _members(graph, b)
-    return bool(x & y) and bool(x - y) and bool(y - x)
-
-
-# Plates that cross
-
-
-def _columns(graph: Structure, detail: Detail) -> str:
-    """DOT in which every node has a place, and every plate is a rectangle around its columns and rows."""
-    place = _places(graph)
-    lines = _head()
-    for plate in sorted(graph.plates, key=lambda p: -len(_members(graph, p))):
-        members = _members(graph, plate)
-        if members:
-            lines.append(f"  {_quoted('plate:' + plate)} {_attributes(_rectangle(plate, graph, [place[n] for n in members]))};")
-    for name in graph:
-        x, y = place[name]
-        lines.append(f"  {_quoted(name)} {_attributes({**_node(graph, name, detail), 'pos': f'{x:.2f},{y:.2f}!'})};")
-    return "\n".join([*lines, *_edges(graph), "}"])
-
-
-def _rectangle(plate: str, graph: Structure, points: Sequence[tuple[float, float]]) -> dict[str, str]:
-    depth = list(graph.plates).index(plate)  # rectangles of plates that share an edge would hide each other
-    left, right = min(x for x, _ in points) - MARGIN, max(x for x, _ in points) + MARGIN
-    low, high = min(y for _, y in points) - MARGIN - 0.28 * (depth + 1), max(y for _, y in points) + MARGIN + 0.08 * depth
-    return {
-        "shape": "box", "style": "rounded", "label": _plate_label(plate, graph.plates[plate]), "labelloc": "b", "fixedsize": "true",
-        "width": f"{right - left:.2f}", "height": f"{high - low:.2f}", "class": "plate", "tooltip": f"plate {plate}",
-        "pos": f"{(left + right) / 2:.2f},{(low + high) / 2:.2f}!",
-    }  # fmt: skip
-
-
-def _places(graph: Structure) -> dict[str, tuple[float, float]]:
-    """x by the column of a node's plates, y by its layer; nodes of one column and layer stand side by side."""
-    model = nx.DiGraph([(u, v) for u, v, d in graph.edges(data=True) if not d.get("guide")])
-    model.add_nodes_from(graph)
-    layer = {n: i for i, names in enumerate(nx.topological_generations(model)) for n in names}
-    for name in reversed(list(nx.topological_sort(model))):  # a root stands right above its first child
-        if model.in_degree(name) == 0 and model.out_degree(name):
-            layer[name] = min(layer[c] for c in model.successors(name)) - 1
-    place: dict[str, tuple[float, float]] = {}
-    start = 0.0
-    for column in _ordered([frozenset(graph.nodes[n]["plates"]) for n in graph]):
-        names = [n for n in graph if frozenset(graph.nodes[n]["plates"]) == column]
-        rows = [[n for n in names if layer[n] == y] for y in sorted({layer[n] for n in names})]
-        width = max(map(len, rows))
-        for row in rows:
-            for i, name in enumerate(row):
-                place[name] = (start + COLUMN * (i + (width - len(row)) / 2), -ROW * layer[name])
-        start += COLUMN * width
-    return place
-
-
-def _ordered(columns: Iterable[frozenset[str]]) -> list[frozenset[str]]:
-    """The columns in an order in which those of every plate follow each other; raises DataError where there is none."""
-    distinct = list(dict.fromkeys(columns))
-    plates = set().union(*distinct)
-    free = [c for c in distinct if not c]
-    inside = [c for c in distinct if c]
-    for order in permutations(inside) if len(inside) <= 8 else ():
-        if all(_together([p in c for c in order]) for p in plates):
-            return [*free, *order]
-    raise DataError(
-        f"plates {', '.join(sorted(plates))} cross in a way that no rectangles show; draw a part: structure(...).subgraph([...])"
-    )
-
-
-def _together(flags: Sequence[bool]) -> bool:
-    first, last = flags.index(True), len(flags) - 1 - flags[::-1].index(True)
-    return all(flags[first : last + 1])
-
-
-# Mermaid
-
-
-def _mermaid(graph: Structure) -> str:
-    number = {n: f"n{i}" for i, n in enumerate(graph)}
-    shapes = {"parameter": "[/{}/]", "constant": "[/{}/]", "factor": "[{}]", "deterministic": "((({})))"}
-    lines = ["flowchart TB"]
-
-    def write(inside: tuple[str, ...], depth: int) -> None:
-        pad = "  " * (depth + 1)
-        for name in graph:
-            if _path(graph, name) == inside:
-                label = '"' + escape(_label(name)) + '"'
-                lines.append(pad + number[name] + shapes.get(graph.nodes[name]["kind"], "(({}))").format(label))
-        for plate in dict.fromkeys(p[len(inside)] for p in _paths(graph) if p[: len(inside)] == inside and len(p) > len(inside)):
-            lines.append(f'{pad}subgraph p{"_".join((*inside, plate))}["{escape(_plate_label(plate, graph.plates[plate]))}"]')
-            write((*inside, plate), depth + 1)
-            lines.append(f"{pad}end")
-
-    write((), 0)
-    lines += [f"  {number[u]} {'-.->' if d.get('guide') else '-->'} {number[v]}" for u, v, d in graph.edges(data=True)]
-    shaded = [number[n] for n in graph.of_kind("observed", "conditioned")]
-    return "\n".join([*lines, *([f"  style {n} fill:{SHADE}" for n in shaded])])

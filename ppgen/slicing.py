@@ -1,0 +1,352 @@
+"""What each site of a program depends on: read off a recording, slice by slice, or found by running the program again.
+
+From a site's log probability, or from a deterministic value, a slice goes back to the values, parameters and arguments that enter
+it, no further than to values that are sites themselves. Every edge found so is then tried: the value at its start is changed, all
+others are held, and an edge along which nothing ever changes is struck.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import networkx as nx
+import torch
+from torch import Tensor
+from torch.distributions import biject_to
+from torch.utils._pytree import tree_flatten
+
+from .errors import RecordingError
+from .expressions import Expressions, module_of
+from .handler import Evaluation
+from .program import Program
+from .recording import name_inputs, seeded
+from .sites import Latent, Site, bases, distribution_name
+from .sources import FromUniform, unconstrained_shape
+from .straightline import Node, cut
+from .tape import Steered, Tape, Watch
+
+__all__ = ["ByRunning", "Slicing"]
+
+TRIED = 3  # other values of each node that an edge is tried with
+
+
+class _Held(FromUniform):
+    """Every latent site holds a value, discrete ones too, and keeps its distribution.
+
+    held      values of sites; the others are uniform in unconstrained space, or, for a guide, which can always be sampled, drawn
+    width     dimensions that a discrete value has, at least: one of its own to the left of all plates, as if it were enumerated.
+              A number without dimensions that is used as an index would be read into Python
+    """
+
+    def __init__(self, *, held: Mapping[str, Any] | None = None, draw: bool = False, width: int = 0, **settings: Any):
+        super().__init__(**settings)
+        self.held, self.draw, self.width = held or {}, draw, width
+        self.laws: dict[str, Any] = {}
+
+    def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
+        name = msg["name"]
+        if name in self.held:
+            value = self.held[name]
+            discrete = msg["fn"].support.is_discrete
+            latent = None if discrete else Latent(torch.Size(), value, None, None, None)
+            if discrete:
+                value = value.reshape((1,) * (self.width + msg["fn"].event_dim - value.dim()) + value.shape)
+        elif self.draw and not msg["fn"].support.is_discrete:
+            value = msg["fn"].sample()
+            latent = Latent(torch.Size(), value, None, None, None)
+        else:
+            value, latent = super().latent_value(msg)
+        return (value if latent is None else self.mark(value, name)), latent
+
+    def _site(self, msg: Any, kind: str, raw: Any, latent: Latent | None) -> Site:
+        self.laws[msg["name"]] = msg["fn"]
+        return super()._site(msg, kind, raw, latent)
+
+
+class _Graphing:
+    """What both ways to a graph share: the nodes.
+
+    result   the graph that is filled; method: of a module, None calls it
+    """
+
+    def __init__(self, program: Program, method: str | None, result: nx.DiGraph):
+        self.program, self.method, self.result = program, method, result
+
+    def run(self, **settings: Any) -> _Held:
+        generator = torch.Generator().manual_seed(6)
+        with seeded(6):
+            return self.program.run(_Held, generator=generator, radius=1.0, method=self.method, draw=self.method is not None, **settings)
+
+    def add_sites(self, run: Evaluation, laws: Mapping[str, Any]) -> None:
+        self.result.graph["plates"] = {
+            q.name: {"size": q.size, "subsample_size": q.subsample_size, "dim": q.dim}
+            for q in sorted(run.plates.values(), key=lambda q: q.dim)
+        }
+        for site in run.sites.values():
+            self.result.add_node(
+                site.name,
+                kind=site.kind,
+                plates=site.plates,
+                shape=tuple(site.shape),
+                distribution=distribution_name(laws[site.name]) if site.kind != "deterministic" else "",
+                arguments={},
+                support=_text_of(site.support) if site.kind in ("latent", "observed", "conditioned") else "",
+                discrete=bool(site.support is not None and site.support.is_discrete),
+                local=site.kind == "latent" and self.program.data_plate in site.plates,
+            )
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """data:i -> the name of the argument that it is (part of)."""
+        names = {}
+        for name, argument in self.program.arguments.items():
+            parts = tree_flatten(argument)[0]
+            for i, leaf in enumerate(self.program.leaves):
+                if isinstance(leaf, Tensor) and any(leaf is part for part in parts):
+                    names[f"data:{i}"] = name
+        return names
+
+    def add_source(self, name: str, value: Tensor | None, kind: str, count: int = 0) -> None:
+        """A parameter or constant, unless it is there."""
+        if name not in self.result:
+            shape = () if value is None else tuple(value.shape)
+            self.result.add_node(name, kind=kind, plates=(), shape=shape, **({"count": count} if count else {}))
+
+
+class Slicing(_Graphing):
+    """The graph from a recording. Raises RecordingError.
+
+    wide   discrete values have a dimension of their own, as if they were enumerated
+    """
+
+    def __init__(self, program: Program, method: str | None, result: nx.DiGraph, wide: bool):
+        super().__init__(program, method, result)
+        self.wide = wide
+
+    def fill(self) -> None:
+        first = self.run()
+        self._record({n: q.value for n, q in first.sites.items() if q.kind == "latent"})  # drawn before there is a tape
+        self.result.graph["recorded"], self.result.graph["reason"] = True, ""
+        self.add_sites(first, first.laws)
+        self._name_nodes()
+        for name in self.run_.sites:
+            self._connect(name)
+        self._strike()
+
+    def _record(self, held: Mapping[str, Any]) -> None:
+        width = self.program.nesting + 1 if self.wide else 0
+        constant: frozenset[str] = frozenset()
+        while True:
+            self.tape = tape = Tape()
+            leaves, params, rows = name_inputs(tape, self.program, constant)
+            try:
+                with Watch(tape), tape:
+                    self.run_ = self.run(leaves=leaves, params=params, rows=rows, tape=tape, held=held, width=width)
+                return
+            except Steered as steered:
+                if steered.names <= constant:
+                    raise RecordingError(f"data {sorted(steered.names)} steer the program") from steered
+                constant |= steered.names
+            except (RuntimeError, ValueError, IndexError) as error:  # of the program, where values are wider than it expects
+                raise RecordingError(f"the program fails while it is recorded: {str(error).splitlines()[0]}") from error
+
+    def _name_nodes(self) -> None:
+        """Names of marks, inputs and constants, as formulas show them."""
+        names = self.arguments
+        self.names: dict[int, str] = {}
+        for node in self.tape.nodes:
+            if node.mark is not None:
+                self.names[id(node)] = node.mark.removeprefix("observed:")
+            elif node.is_input and node.name is not None:
+                kind, _, name = node.name.partition(":")
+                self.names[id(node)] = names.get(node.name, node.name) if kind == "data" else name
+        module = self.program.module
+        self.buffers = {b.untyped_storage()._cdata: n for n, b in module.named_buffers() if b.numel()} if module is not None else {}
+        self.formulas = Expressions(self.names, self._constant_name)
+
+    def _constant_name(self, t: Tensor) -> str | None:
+        return self.buffers.get(t.untyped_storage()._cdata)
+
+    def _outputs(self, name: str) -> list[Node]:
+        """What a site computes: the value of a deterministic one, else its log probability."""
+        site = self.run_.sites[name]
+        out = site.raw if site.kind == "deterministic" else site.log_prob
+        return [self.tape.node(out)] if isinstance(out, Tensor) else []
+
+    def _connect(self, name: str) -> None:
+        """Edges into a site from what its slice of the recording begins with, and the formulas of its arguments."""
+        for node in self._sources(name):
+            self.result.add_edge(self._node_of(node), name)
+        site = self.run_.sites[name]
+        if site.kind == "deterministic":
+            self.result.nodes[name]["arguments"] = {"value": self.formulas.of(self._outputs(name)[0])} if self._outputs(name) else {}
+            return
+        if site.kind == "factor":
+            return
+        for argument, value in _arguments_of(self.run_.laws[name]):
+            node = self.tape.node(value)
+            self.result.nodes[name]["arguments"][argument] = self.formulas.of(node)
+            if node.constant is not None:
+                constant = self._constant_name(node.constant) or f"{name}.{argument}"
+                self.add_source(constant, node.constant, "constant")
+                self.result.nodes[constant]["value"] = self.formulas.of(node)
+                self.result.add_edge(constant, name)
+
+    def _sources(self, name: str) -> list[Node]:
+        """The marks of other sites, parameters and arguments that a site's slice reaches first."""
+        found: list[Node] = []
+        seen: set[int] = set()
+        todo = self._outputs(name)
+        while todo:
+            node = todo.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if id(node) in self.names:
+                if self.names[id(node)] != name:
+                    found.append(node)
+            else:
+                todo += reversed(node.parents)  # first things first
+        return found
+
+    def _node_of(self, node: Node) -> str:
+        """The name of a source as a node of the graph, which is added where it is no site."""
+        name = self.names[id(node)]
+        if node.mark is not None:
+            return name
+        kind, _, full = str(node.name).partition(":")
+        if kind == "param":
+            owner = module_of(full)
+            if owner is None:
+                self.add_source(full, node.value, "parameter", node.value.numel())
+                return full
+            members = [p for n, p in self.program.params.items() if module_of(n) == owner]
+            self.add_source(owner, None, "parameter", sum(p.numel() for p in members))
+            return owner
+        self.add_source(name, node.value, "constant")
+        return name
+
+    # Trying the edges
+
+    def _strike(self) -> None:
+        """Removes the edges along which nothing changes, whatever the value at their start."""
+        sites = list(self.run_.sites)
+        given = [n for n in self.tape.nodes if id(n) in self.names]
+        outputs = [o for s in sites for o in self._outputs(s)]
+        owners = [s for s in sites for _ in self._outputs(s)]
+        graph = cut(self.tape, given, outputs)
+        generator = torch.Generator().manual_seed(8)
+        # parameters and arguments are moved first: a weight that begins at 0 would hide what it multiplies
+        values = [n.value.detach() if n.mark is not None else _other_value(n.value.detach(), None, generator) for n in given]
+        with torch.no_grad():
+            before = graph(*values)
+            tried = {(u, v): False for u, v in self.result.edges if v in sites}
+            for source in dict.fromkeys(self._graph_name(n) for n in given):
+                changed = self._changed(source, given, values, graph, before, owners)
+                tried |= {(source, v): True for v in changed if (source, v) in tried}
+        literal = {n for n in self.result if self.result.nodes[n]["kind"] == "constant" and n not in set(self.names.values())}
+        self.result.remove_edges_from([(u, v) for (u, v), moved in tried.items() if not moved and u not in literal])
+        alone = [n for n, d in self.result.nodes.items() if d["kind"] in ("parameter", "constant") and not self.result.degree(n)]
+        self.result.remove_nodes_from(alone)
+
+    def _graph_name(self, node: Node) -> str:
+        name = self.names[id(node)]
+        return name if node.mark is not None else module_of(name) or name
+
+    def _changed(self, source: str, given: Any, values: Any, graph: Any, before: Any, owners: list[str]) -> set[str]:
+        """Sites whose output another value of the source changes. All of them where no other value is to be had."""
+        mine = [i for i, n in enumerate(given) if self._graph_name(n) == source]
+        changed: set[str] = set()
+        generator = torch.Generator().manual_seed(7)
+        for _ in range(TRIED):
+            others = list(values)
+            for i in mine:
+                law = self.run_.laws.get(source) if given[i].mark is not None else None
+                others[i] = law.sample() if law is not None and self.method else _other_value(values[i], law, generator)
+            if all(torch.equal(others[i], values[i]) for i in mine):
+                return set(owners)
+            after = graph(*others)
+            changed |= {s for s, a, b in zip(owners, after, before, strict=True) if not _same(a, b)}
+        return changed
+
+
+class ByRunning(_Graphing):
+    """The graph of a program that cannot be recorded: run again with one value changed and all others held."""
+
+    def __init__(self, program: Program, method: str | None, result: nx.DiGraph, reason: str):
+        super().__init__(program, method, result)
+        self.reason = reason
+
+    def fill(self) -> None:
+        first = self.run()
+        self.result.graph["recorded"], self.result.graph["reason"] = False, self.reason
+        self.add_sites(first, first.laws)
+        held = {n: s.value for n, s in first.sites.items() if s.kind == "latent"}
+        generator = torch.Generator().manual_seed(7)
+        for source, value in held.items():
+            for _ in range(TRIED):
+                after = self.run(held={**held, source: _other_value(value, first.laws[source], generator)})
+                self._compare(source, first, after)
+        for argument in self.arguments:
+            for _ in range(TRIED):
+                leaves = list(self.program.leaves)
+                i = int(argument.removeprefix("data:"))
+                leaves[i] = _other_value(leaves[i], None, generator)
+                self._compare(self.arguments[argument], first, self.run(held=held, leaves=leaves), argument=leaves[i])
+
+    def _compare(self, source: str, first: Evaluation, after: Evaluation, argument: Tensor | None = None) -> None:
+        """Edges to the sites whose outcome is another one. A site that comes or goes with a value is reached by control flow."""
+        for name in {**first.sites, **after.sites}:
+            if name == source or name not in self.result:
+                continue
+            a, b = first.sites.get(name), after.sites.get(name)
+            if a is not None and b is not None and _same(*[torch.as_tensor(_outcome(s)) for s in (a, b)]):
+                continue
+            if argument is not None and b is not None and b.kind == "observed" and torch.is_tensor(b.value) and b.value is argument:
+                continue  # its own data
+            if argument is not None:
+                self.add_source(source, argument, "constant")
+            self.result.add_edge(source, name, control=a is None or b is None)
+
+
+def _outcome(site: Site) -> Any:
+    return site.raw if site.kind == "deterministic" else site.log_prob
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan()) if a.is_floating_point() else a == b).all())
+
+
+def _other_value(value: Tensor, law: Any, generator: torch.Generator) -> Tensor:
+    """Another value of the same shape and, where the law is known, inside its support."""
+    if law is not None and law.support.is_discrete:
+        if law.has_enumerate_support and not law.event_dim:
+            support = law.enumerate_support(expand=False)
+            return support[int(torch.randint(len(support), (), generator=generator))].reshape(()).expand(value.shape).clone()
+        drawn = law.sample()
+        return drawn.reshape(value.shape) if drawn.numel() == value.numel() else drawn.expand(value.shape).clone()
+    if law is not None:
+        transform = biject_to(law.support)
+        shape = unconstrained_shape(transform, value.shape)
+        return transform(torch.rand(shape, generator=generator, dtype=value.dtype) * 2 - 1)
+    if value.dtype == torch.bool:
+        return ~value
+    if not value.is_floating_point():
+        return value.flatten()[torch.randperm(value.numel(), generator=generator)].reshape(value.shape)
+    return value * (1 + 0.1 * torch.rand(value.shape, generator=generator, dtype=value.dtype)) + 0.01
+
+
+def _arguments_of(law: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors that a distribution was made with, by name, as the user gave them."""
+    found: dict[str, Tensor] = {}
+    for base in bases(law):
+        given = base.__dict__.get("_param")  # where `probs` and `logits` are made of each other on first use
+        for name in getattr(base, "arg_constraints", {}):
+            value = base.__dict__.get(name)
+            if isinstance(value, Tensor) and name not in found and (given is None or value is given):
+                found[name] = value
+    return iter(found.items())
+
+
+def _text_of(support: Any) -> str:
+    text = str(support)
+    return text.removesuffix("()").replace("IndependentConstraint", "").strip("()").split(",")[0] if support is not None else ""
