@@ -89,7 +89,7 @@ def agree(
         at = point.to(recording.dtype)
         try:
             with seeded(100 + i):
-                total, run = read_eagerly(p, at)
+                total, run, slope = _read(p, at)
         except torch.linalg.LinAlgError as error:  # a factorisation that does not exist here is nan in a graph
             if value[i].isfinite():
                 raise RecordingError(f"the recorded density is finite where the program fails: {error}") from error
@@ -97,7 +97,7 @@ def agree(
         if not seen:
             seen = True
             with seeded(200):
-                again, _ = read_eagerly(p, at)
+                again, *_ = _read(p, at)
             if difference(again, total) > tolerance:
                 raise ProgramError(
                     f"the density of program {p.name!r} differs from run to run: it uses random numbers outside its sample sites, or "
@@ -109,14 +109,14 @@ def agree(
         if gap > tolerance:
             raise RecordingError(f"the recorded density disagrees with the program by {gap:.2g} (relative)")
         if at.numel() and torch.isfinite(total):
-            _agree_in_gradient(recording, at, gradient[i], 100 + i)
+            _agree_in_gradient(recording, at, gradient[i], slope, 100 + i)
         if recording.support:
             _agree_at_assignment(recording, recorded, run, tolerance, generator)
 
 
 def _agree_in_factors(recorded: Mapping[str, Tensor], run: Evaluation, tolerance: float) -> None:
     for n, s in run.sites.items():
-        gap = difference(recorded[n], torch.as_tensor(s.log_prob))
+        gap = difference(recorded[n], torch.as_tensor(s.log_prob).detach())
         if gap > tolerance:
             raise RecordingError(
                 f"the recorded factor of site {n!r} disagrees with the program by {gap:.2g} (relative) at another point: it holds a "
@@ -124,28 +124,33 @@ def _agree_in_factors(recorded: Mapping[str, Tensor], run: Evaluation, tolerance
             )
 
 
-def _agree_in_gradient(recording: "Recording", at: Tensor, gradient: Tensor, seed: int) -> None:
-    """The gradient against autograd through the program itself; against differences of its values where autograd refuses: an
-    `out=`, or a write to what the backward pass needs, which a graph does not mind."""
+def _read(program: Program, at: Tensor) -> tuple[Tensor, Evaluation, Tensor | None]:
+    """Log density () by the program itself, the run, and the gradient (dim,): None where autograd refuses, for an `out=` or a write
+    to what the backward pass needs, which a graph does not mind."""
+    leaf = at.clone().requires_grad_()
+    try:
+        total, run = read_eagerly(program, leaf, grad=True)
+        (slope,) = torch.autograd.grad(total, leaf, allow_unused=True) if total.requires_grad else (None,)
+    except torch.linalg.LinAlgError:
+        raise
+    except RuntimeError:
+        return *read_eagerly(program, at), None
+    return total.detach(), run, torch.zeros_like(at) if slope is None else slope
+
+
+def _agree_in_gradient(recording: "Recording", at: Tensor, gradient: Tensor, slope: Tensor | None, seed: int) -> None:
+    """The gradient against autograd through the program itself, or, where there is none, against differences of its values."""
     double = recording.dtype == gradient.dtype == torch.float64
-    with seeded(seed):
-        try:
-            eager, tolerance = _by_autograd(recording.program, at), 1e-6 if double else 1e-3
-        except RuntimeError:
-            eager, gradient = _by_differences(recording.program, at, gradient, 1e-5 if double else 1e-2)
-            tolerance = 1e-5 if double else 0.05
-    if not torch.isfinite(eager).all():
+    tolerance = 1e-6 if double else 1e-3
+    if slope is None:
+        with seeded(seed):
+            slope, gradient = _by_differences(recording.program, at, gradient, 1e-5 if double else 1e-2)
+        tolerance = 1e-5 if double else 0.05
+    if not torch.isfinite(slope).all():
         return
-    gap = float((gradient - eager).abs().max() / (1 + eager.abs().max()))
+    gap = float((gradient - slope).abs().max() / (1 + slope.abs().max()))
     if not gap <= tolerance:
         raise RecordingError(f"the recorded gradient disagrees with the program by {gap:.2g} (relative)")
-
-
-def _by_autograd(program: Program, at: Tensor) -> Tensor:
-    at = at.clone().requires_grad_()
-    total, _ = read_eagerly(program, at, grad=True)
-    (eager,) = torch.autograd.grad(total, at, allow_unused=True) if total.requires_grad else (None,)
-    return torch.zeros_like(at) if eager is None else eager
 
 
 def _by_differences(program: Program, at: Tensor, gradient: Tensor, step: float) -> tuple[Tensor, Tensor]:

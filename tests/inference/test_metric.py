@@ -266,3 +266,23 @@ def test_many_dimensions_need_no_square_matrix() -> None:
     along = loading / loading.norm()
     assert metric.vectors.shape == (1, 2, dim)
     assert float(metric.to_position(along[None])[0] @ along) > 2
+
+
+# Where gradients say nothing of the covariance
+
+
+@pytest.mark.parametrize("kind", ["diagonal", "dense", "low_rank"])
+def test_a_chain_in_funnels_takes_its_draws_variances(kind: str) -> None:
+    """Chain 0 is in ten funnels, x ~ N(0, e^2v) with v ~ N(0, 3); chain 1 is normal and keeps its own estimate."""
+    generator = torch.Generator().manual_seed(5)
+    v = 3.0 * torch.randn(200, 10, generator=generator, dtype=torch.float64)
+    x = v.exp() * torch.randn(200, 10, generator=generator, dtype=torch.float64)
+    funnels = torch.cat([v, x], 1), torch.cat([-v / 9 + (x / v.exp()) ** 2 - 1, -x * (-2 * v).exp()], 1)
+    normal = 5.0 * torch.randn(200, 20, generator=generator, dtype=torch.float64)
+    draws, gradients = torch.stack([funnels[0], normal]), torch.stack([funnels[1], -normal / 25])
+    metric = METRICS[kind].estimate(draws, gradients)
+    plain = METRICS["variance"].estimate(draws, gradients)
+    assert torch.equal(metric.scale[0], plain.scale[0])
+    assert torch.allclose(metric.scale[1], torch.full((20,), 5.0, dtype=torch.float64), rtol=1e-9)
+    momentum = torch.ones(2, 20, dtype=torch.float64)
+    assert torch.allclose(metric.to_position(momentum)[0], plain.scale[0])
