@@ -6,7 +6,7 @@ others are held, and an edge along which nothing ever changes is struck.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import networkx as nx
 import torch
@@ -21,7 +21,7 @@ from .program import Program
 from .recording import name_inputs, seeded
 from .sites import Latent, Site, bases, distribution_name
 from .sources import FromUniform, unconstrained_shape
-from .straightline import Node, cut
+from .straightline import Graph, Node, cut
 from .tape import Steered, Tape, Watch
 
 __all__ = ["ByRunning", "Slicing"]
@@ -128,6 +128,8 @@ class Slicing(_Graphing):
         self.result.graph["recorded"], self.result.graph["reason"] = True, ""
         self.add_sites(first, first.laws)
         self._name_nodes()
+        self.order = {id(n): i for i, n in enumerate(self.tape.nodes)}
+        self.slices: dict[str, _Slice] = {}
         for name in self.run_.sites:
             self._connect(name)
         self._strike()
@@ -162,23 +164,25 @@ class Slicing(_Graphing):
         module = self.program.module
         self.buffers = {b.untyped_storage()._cdata: n for n, b in module.named_buffers() if b.numel()} if module is not None else {}
         self.formulas = Expressions(self.names, self._constant_name)
+        # Parameters and arguments are moved before edges are tried: a weight that begins at 0 would hide what it multiplies
+        generator = torch.Generator().manual_seed(8)
+        named = [n for n in self.tape.nodes if id(n) in self.names]
+        self.values = {id(n): n.value.detach() if n.mark is not None else _other_value(n.value.detach(), None, generator) for n in named}
 
     def _constant_name(self, t: Tensor) -> str | None:
         return self.buffers.get(t.untyped_storage()._cdata)
 
-    def _outputs(self, name: str) -> list[Node]:
-        """What a site computes: the value of a deterministic one, else its log probability."""
-        site = self.run_.sites[name]
-        out = site.raw if site.kind == "deterministic" else site.log_prob
-        return [self.tape.node(out)] if isinstance(out, Tensor) else []
-
     def _connect(self, name: str) -> None:
         """Edges into a site from what its slice of the recording begins with, and the formulas of its arguments."""
-        for node in self._sources(name):
-            self.result.add_edge(self._node_of(node), name)
+        part = self._slice(name)
+        if part is not None:
+            self.slices[name] = part
+            for node in part.given:
+                if self.names[id(node)] != name:
+                    self.result.add_edge(self._node_of(node), name)
         site = self.run_.sites[name]
         if site.kind == "deterministic":
-            self.result.nodes[name]["arguments"] = {"value": self.formulas.of(self._outputs(name)[0])} if self._outputs(name) else {}
+            self.result.nodes[name]["arguments"] = {} if part is None else {"value": self.formulas.of(part.output)}
             return
         if site.kind == "factor":
             return
@@ -191,22 +195,24 @@ class Slicing(_Graphing):
                 self.result.nodes[constant]["value"] = self.formulas.of(node)
                 self.result.add_edge(constant, name)
 
-    def _sources(self, name: str) -> list[Node]:
-        """The marks of other sites, parameters and arguments that a site's slice reaches first."""
-        found: list[Node] = []
-        seen: set[int] = set()
-        todo = self._outputs(name)
+    def _slice(self, name: str) -> "_Slice | None":
+        """What a site computes, back to the named nodes that are reached first; None where it computes no tensor."""
+        site = self.run_.sites[name]
+        out = site.raw if site.kind == "deterministic" else site.log_prob
+        if not isinstance(out, Tensor):
+            return None
+        output = self.tape.node(out)
+        found: dict[int, Node] = {}
+        todo = [output]
         while todo:
             node = todo.pop()
-            if id(node) in seen:
+            if id(node) in found:
                 continue
-            seen.add(id(node))
-            if id(node) in self.names:
-                if self.names[id(node)] != name:
-                    found.append(node)
-            else:
+            found[id(node)] = node
+            if id(node) not in self.names:
                 todo += reversed(node.parents)  # first things first
-        return found
+        given = [n for n in found.values() if id(n) in self.names]
+        return _Slice(sorted(found.values(), key=lambda n: self.order[id(n)]), given, output)
 
     def _node_of(self, node: Node) -> str:
         """The name of a source as a node of the graph, which is added where it is no site."""
@@ -229,22 +235,12 @@ class Slicing(_Graphing):
 
     def _strike(self) -> None:
         """Removes the edges along which nothing changes, whatever the value at their start."""
-        sites = list(self.run_.sites)
-        given = [n for n in self.tape.nodes if id(n) in self.names]
-        outputs = [o for s in sites for o in self._outputs(s)]
-        owners = [s for s in sites for _ in self._outputs(s)]
-        graph = cut(self.tape, given, outputs)
-        generator = torch.Generator().manual_seed(8)
-        # parameters and arguments are moved first: a weight that begins at 0 would hide what it multiplies
-        values = [n.value.detach() if n.mark is not None else _other_value(n.value.detach(), None, generator) for n in given]
-        with torch.no_grad():
-            before = graph(*values)
-            tried = {(u, v): False for u, v in self.result.edges if v in sites}
-            for source in dict.fromkeys(self._graph_name(n) for n in given):
-                changed = self._changed(source, given, values, graph, before, owners)
-                tried |= {(source, v): True for v in changed if (source, v) in tried}
-        literal = {n for n in self.result if self.result.nodes[n]["kind"] == "constant" and n not in set(self.names.values())}
-        self.result.remove_edges_from([(u, v) for (u, v), moved in tried.items() if not moved and u not in literal])
+        for name, part in self.slices.items():
+            graph = cut(part, part.given, [part.output])
+            values = [self.values[id(n)] for n in part.given]
+            for source in {self._graph_name(n) for n in part.given} - {name}:
+                if not self._moves(source, part, values, graph):
+                    self.result.remove_edge(source, name)
         alone = [n for n, d in self.result.nodes.items() if d["kind"] in ("parameter", "constant") and not self.result.degree(n)]
         self.result.remove_nodes_from(alone)
 
@@ -252,21 +248,34 @@ class Slicing(_Graphing):
         name = self.names[id(node)]
         return name if node.mark is not None else module_of(name) or name
 
-    def _changed(self, source: str, given: Any, values: Any, graph: Any, before: Any, owners: list[str]) -> set[str]:
-        """Sites whose output another value of the source changes. All of them where no other value is to be had."""
-        mine = [i for i, n in enumerate(given) if self._graph_name(n) == source]
-        changed: set[str] = set()
+    def _moves(self, source: str, part: "_Slice", values: list[Tensor], graph: Graph) -> bool:
+        """Whether another value of the source changes the output; taken for granted where no other value is to be had."""
+        mine = [i for i, n in enumerate(part.given) if self._graph_name(n) == source]
         generator = torch.Generator().manual_seed(7)
-        for _ in range(TRIED):
-            others = list(values)
-            for i in mine:
-                law = self.run_.laws.get(source) if given[i].mark is not None else None
-                others[i] = law.sample() if law is not None and self.method else _other_value(values[i], law, generator)
-            if all(torch.equal(others[i], values[i]) for i in mine):
-                return set(owners)
-            after = graph(*others)
-            changed |= {s for s, a, b in zip(owners, after, before, strict=True) if not _same(a, b)}
-        return changed
+        with torch.no_grad():
+            (before,) = graph(*values)
+            for _ in range(TRIED):
+                others = list(values)
+                for i in mine:
+                    law = self.run_.laws.get(source) if part.given[i].mark is not None else None
+                    others[i] = law.sample() if law is not None and self.method else _other_value(values[i], law, generator)
+                if all(torch.equal(others[i], values[i]) for i in mine):
+                    return True
+                (after,) = graph(*others)
+                if not _same(after, before):
+                    return True
+        return False
+
+
+class _Slice(NamedTuple):
+    """A part of a recording.
+
+    nodes   in order; given: those with a name, where it begins, the site's own value among them; output: what the site computes
+    """
+
+    nodes: list[Node]
+    given: list[Node]
+    output: Node
 
 
 class ByRunning(_Graphing):

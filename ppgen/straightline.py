@@ -256,9 +256,10 @@ def _function(name: str, groups: list[list[Node]], nodes: list[Node], outputs: l
 
 
 class Recorded(Protocol):
-    """What a graph is cut from: every node of a recording, in order."""
+    """What a graph is cut from: every node of a recording (or of as much of it as matters), in order."""
 
-    nodes: list[Node]
+    @property
+    def nodes(self) -> list[Node]: ...
 
 
 @dataclass
