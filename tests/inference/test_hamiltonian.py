@@ -135,7 +135,10 @@ def test_a_metric_is_estimated_from_its_windows_draws(monkeypatch: pytest.Monkey
         return estimate(draws, gradients, pooled)
 
     monkeypatch.setattr(type(METRICS["diagonal"]), "estimate", watched)
-    density, engine = normal(np.array([0.1, 3.0]), True), NUTS(num_warmup=60, num_samples=1, num_chains=2, metric="diagonal", progress=False)
+    density, engine = (
+        normal(np.array([0.1, 3.0]), True),
+        NUTS(num_warmup=60, num_samples=1, num_chains=2, metric="diagonal", progress=False),
+    )
     drive(engine, density)
     assert [d.shape[1] for d, _ in seen] == [len(w) for w in schedule(60)]
     for draws, gradients in seen:
