@@ -6,7 +6,7 @@ A graph of tensor operations on known shapes becomes loops over flat memory, the
       |        translate: a rule per operation; pointwise, movement, indexing, reductions, linear, sorting, looping
       |        placement, nest: where tensors stand, which loops compute what; algebra, scans, writer: loops written by hand
     Program    ir: the loops, printed as Python and run by Python
-      |        passes, each Program -> Program: rolling, fusion, jamming, forwarding, unrolling, registers;
+      |        passes, each Program -> Program: fusion, jamming, forwarding, unrolling, registers;
       |        dependence: what may change places; rewriting: copies with other names
     LLVM IR    llvm, with the functions of math (math_*)
       |        machine: object code by llvmlite; cache: object code on disk

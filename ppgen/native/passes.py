@@ -5,12 +5,11 @@ from .fusion import merged, strips
 from .ir import Program
 from .jamming import jammed
 from .registers import registered
-from .rolling import rolled
 from .unrolling import unrolled
 
-__all__ = ["forwarded", "jammed", "merged", "optimised", "registered", "rolled", "strips", "swept", "unrolled"]
+__all__ = ["forwarded", "jammed", "merged", "optimised", "registered", "strips", "swept", "unrolled"]
 
 
 def optimised(program: Program) -> Program:
     """All passes. Results are equal to the last bit: no pass changes the order of operations on any value."""
-    return registered(unrolled(swept(forwarded(jammed(merged(strips(rolled(program))))))))
+    return registered(unrolled(swept(forwarded(jammed(merged(strips(program)))))))
