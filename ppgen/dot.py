@@ -4,7 +4,7 @@ Where plates nest, Graphviz's dot lays them out as clusters. Plates that cross a
 for each set of plates, in an order in which the columns of every plate follow each other, so that every plate is one rectangle.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from itertools import combinations, permutations
 from typing import Any
@@ -111,38 +111,35 @@ def _edges(graph: Structure) -> list[str]:
 
 def clusters(graph: Structure, full: bool) -> str:
     """DOT in which every plate is a cluster, inside the cluster of the plate around it."""
-    lines = _head()
 
-    def write(inside: tuple[str, ...], depth: int) -> None:
-        pad = "  " * (depth + 1)
-        for name in graph:
-            if _path(graph, name) == inside:
-                lines.append(f"{pad}{_quoted(name)} {_attributes(_node(graph, name, full))};")
-        for plate in dict.fromkeys(p[len(inside)] for p in _paths(graph) if p[: len(inside)] == inside and len(p) > len(inside)):
-            around = "/".join((*inside, plate))
-            lines.append(f"{pad}subgraph {_quoted('cluster_' + around)} {{")
-            look = {
-                "label": _plate_label(plate, graph.plates[plate]),
-                "labelloc": "b",
-                "labeljust": "r",
-                "style": "rounded",
-                "class": "plate",
-            }
-            lines.extend(f"{pad}  {k}={_quoted(v)};" for k, v in look.items())
-            write((*inside, plate), depth + 1)
-            lines.append(f"{pad}}}")
+    def node(name: str) -> str:
+        return f"{_quoted(name)} {_attributes(_node(graph, name, full))};"
 
-    write((), 0)
-    return "\n".join([*lines, *_edges(graph), "}"])
+    def plate(path: tuple[str, ...]) -> tuple[list[str], str]:
+        label = _plate_label(path[-1], graph.plates[path[-1]])
+        look = {"label": label, "labelloc": "b", "labeljust": "r", "style": "rounded", "class": "plate"}
+        return [f"subgraph {_quoted('cluster_' + '/'.join(path))} {{", *(f"  {k}={_quoted(v)};" for k, v in look.items())], "}"
+
+    return "\n".join([*_head(), *_nested(graph, node, plate), *_edges(graph), "}"])
+
+
+def _nested(graph: Structure, node: Callable[[str], str], plate: Callable[[tuple[str, ...]], tuple[list[str], str]]) -> list[str]:
+    """Lines for every node, and around those of a plate, outermost first, the plate's first lines and its last."""
+    paths = {name: _path(graph, name) for name in graph}
+
+    def inside(path: tuple[str, ...]) -> Iterator[str]:
+        depth = len(path)
+        yield from (node(name) for name, p in paths.items() if p == path)
+        for inner in dict.fromkeys(p[: depth + 1] for p in paths.values() if p[:depth] == path and len(p) > depth):
+            first, last = plate(inner)
+            yield from (*first, *(f"  {line}" for line in inside(inner)), last)
+
+    return [f"  {line}" for line in inside(())]
 
 
 def _path(graph: Structure, name: str) -> tuple[str, ...]:
     """The plates around a node, those with more members outside."""
     return tuple(sorted(graph.nodes[name]["plates"], key=lambda p: (-len(_members(graph, p)), list(graph.plates).index(p))))
-
-
-def _paths(graph: Structure) -> list[tuple[str, ...]]:
-    return [_path(graph, name) for name in graph]
 
 
 def _members(graph: Structure, plate: str) -> set[str]:
@@ -227,22 +224,17 @@ def _together(flags: Sequence[bool]) -> bool:
 
 
 def mermaid(graph: Structure) -> str:
+    """Mermaid, which has no plates that cross: of two such, one is drawn inside the other."""
     number = {n: f"n{i}" for i, n in enumerate(graph)}
     shapes = {"parameter": "[/{}/]", "constant": "[/{}/]", "factor": "[{}]", "deterministic": "((({})))"}
-    lines = ["flowchart TB"]
 
-    def write(inside: tuple[str, ...], depth: int) -> None:
-        pad = "  " * (depth + 1)
-        for name in graph:
-            if _path(graph, name) == inside:
-                label = '"' + escape(_label(name)) + '"'
-                lines.append(pad + number[name] + shapes.get(graph.nodes[name]["kind"], "(({}))").format(label))
-        for plate in dict.fromkeys(p[len(inside)] for p in _paths(graph) if p[: len(inside)] == inside and len(p) > len(inside)):
-            lines.append(f'{pad}subgraph p{"_".join((*inside, plate))}["{escape(_plate_label(plate, graph.plates[plate]))}"]')
-            write((*inside, plate), depth + 1)
-            lines.append(f"{pad}end")
+    def node(name: str) -> str:
+        label = '"' + escape(_label(name)) + '"'
+        return number[name] + shapes.get(graph.nodes[name]["kind"], "(({}))").format(label)
 
-    write((), 0)
-    lines += [f"  {number[u]} {'-.->' if d.get('guide') else '-->'} {number[v]}" for u, v, d in graph.edges(data=True)]
-    shaded = [number[n] for n in graph.of_kind("observed", "conditioned")]
-    return "\n".join([*lines, *([f"  style {n} fill:{SHADE}" for n in shaded])])
+    def plate(path: tuple[str, ...]) -> tuple[list[str], str]:
+        return [f'subgraph p{"_".join(path)}["{escape(_plate_label(path[-1], graph.plates[path[-1]]))}"]'], "end"
+
+    edges = [f"  {number[u]} {'-.->' if d.get('guide') else '-->'} {number[v]}" for u, v, d in graph.edges(data=True)]
+    shaded = [f"  style {number[n]} fill:{SHADE}" for n in graph.of_kind("observed", "conditioned")]
+    return "\n".join(["flowchart TB", *_nested(graph, node, plate), *edges, *shaded])

@@ -33,7 +33,7 @@ STYLE = f"""<style>
 .ppgen text {{ fill: #111; }}
 .ppgen .guide text {{ fill: {GUIDE}; }}
 @media (prefers-color-scheme: dark) {{
-  .ppgen text {{ fill: #eee; }} .ppgen .plate polygon, .ppgen .ring ellipse, .ppgen .box polygon {{ stroke: #ccc; }}
+  .ppgen text {{ fill: #eee; }} .ppgen .plate path, .ppgen .ring ellipse, .ppgen .box polygon {{ stroke: #ccc; }}
   .ppgen .arrow path {{ stroke: #ccc; }} .ppgen .arrow polygon, .ppgen .dot ellipse {{ fill: #ccc; stroke: #ccc; }}
   .ppgen .observed ellipse {{ fill: #666; }} .ppgen .guide text {{ fill: #6bb8e6; }} .ppgen .guide path {{ stroke: #6bb8e6; }}
   .ppgen .guide polygon, .ppgen .guide ellipse {{ fill: #6bb8e6; stroke: #6bb8e6; }}
@@ -126,7 +126,7 @@ def _reduced(graph: Structure, detail: Detail) -> Structure:
     """What is drawn at this level of detail. Where a deterministic value is left out, its parents take its place."""
     shown = graph.copy()
     if detail != "full":
-        shown.remove_nodes_from([n for n in graph.of_kind("constant") if n not in shown or ("value" in graph.nodes[n] and "." in n)])
+        shown.remove_nodes_from([n for n, node in graph.nodes.items() if "value" in node])
     if detail == "minimal":
         shown.remove_nodes_from(shown.of_kind("constant", "parameter"))
         for name in shown.of_kind("deterministic"):

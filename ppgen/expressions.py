@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .straightline import Node, identity
+from .straightline import Node, above, identity
 
 __all__ = ["Expressions", "module_of"]
 
@@ -56,35 +56,40 @@ class Expressions:
     def __init__(self, names: Mapping[int, str], constant_name: Callable[[Tensor], str | None]):
         self.names, self.constant_name = names, constant_name
 
+        self._known: dict[int, tuple[str, int]] = {}  # formulas, and how tightly they bind
+        self._owners: dict[int, frozenset[str]] = {}  # networks whose parameters are above a node
+        self._entering: dict[int, dict[str, None]] = {}  # of a node of one network: formulas of what enters it
+
     def of(self, node: Node) -> str:
-        text, _ = self._of(node)
-        if len(text) <= LONGEST:
-            return text
-        leaves = self.leaves(node)
-        return f"f({', '.join(leaves)})"
+        for n in above([node], self._named):  # from the leaves on, so that long programs are no deep recursion
+            if id(n) not in self._owners:
+                self._owners[id(n)] = self._owners_of(n)
+                text, binding = self._formula(n)
+                self._known[id(n)] = text[: LONGEST + 1], binding  # what holds a formula that is too long is too long
+        text, _ = self._known[id(node)]
+        return text if len(text) <= LONGEST else f"f({', '.join(self.leaves(node))})"
 
     def leaves(self, node: Node) -> list[str]:
         """Names of what a node depends on, in the order in which they are met; a network's parameters are the network."""
-        found: dict[str, None] = {}
-        seen: set[int] = set()
-        todo = [node]
-        while todo:
-            n = todo.pop()
-            if id(n) in seen:
-                continue
-            seen.add(id(n))
-            if id(n) in self.names:
-                name = self.names[id(n)]
-                found[module_of(name) or name] = None
-            else:
-                todo += reversed(n.parents)
-        return list(found)
+        names = [self.names[id(n)] for n in above([node], self._named) if self._named(n)]
+        return list(dict.fromkeys(module_of(name) or name for name in names))
 
-    def _of(self, node: Any) -> tuple[str, int]:
-        """A formula and how tightly it binds."""
-        if not isinstance(node, Node):
-            return _number(node), ATOM
-        if id(node) in self.names:
+    def _named(self, node: Node) -> bool:
+        return id(node) in self.names
+
+    def _owners_of(self, node: Node) -> frozenset[str]:
+        """None above a mark."""
+        if not self._named(node):
+            return frozenset().union(*[self._owners[id(p)] for p in node.parents])
+        owner = module_of(self.names[id(node)]) if node.is_input else None
+        return frozenset() if owner is None else frozenset([owner])
+
+    def _of(self, x: Any) -> tuple[str, int]:
+        """A formula and how tightly it binds, of a node whose formula is known or of a number."""
+        return self._known[id(x)] if isinstance(x, Node) else (_number(x), ATOM)
+
+    def _formula(self, node: Node) -> tuple[str, int]:
+        if self._named(node):
             return self.names[id(node)], ATOM
         if node.constant is not None:
             return self._constant(node.constant), ATOM
@@ -145,43 +150,23 @@ class Expressions:
         return self.constant_name(t) or ("constant" if value is None else _number(value))
 
     def _network(self, node: Node) -> str | None:
-        """`decoder(z)` where a node is computed from z by operations that use parameters of `decoder` and of no other network.
-
-        Walks up from the node: what lies between is the network's as long as one of its parameters is still above.
-        """
-        owners = {module_of(n) for n in self._parameters(node)}
-        if len(owners) != 1 or None in owners or not self._heavy(node):
+        """`decoder(z)` where a node is computed from z by operations that use parameters of `decoder` and of no other network."""
+        if len(self._owners[id(node)]) != 1:
             return None
-        (owner,) = owners
-        inputs: dict[str, None] = {}
-        seen: set[int] = set()
-        todo = [node]
-        while todo:
-            n = todo.pop()
-            if id(n) in seen or (id(n) in self.names and module_of(self.names[id(n)]) == owner):
-                continue
-            seen.add(id(n))
-            if owner in {module_of(p) for p in self._parameters(n)}:
-                todo += reversed(n.parents)
-            elif n.constant is None:
-                inputs[self._of(n)[0]] = None
-        return f"{owner}({', '.join(inputs)})" if inputs else str(owner)
+        (owner,) = self._owners[id(node)]
+        entering = self._entering[id(node)] = self._entering_by(node.parents, owner)
+        if not self._heavy(node):
+            return None
+        return f"{owner}({', '.join(entering)})" if entering else owner
 
-    def _parameters(self, node: Node) -> set[str]:
-        """Names of the parameters above a node that belong to networks; none above a mark."""
-        found: set[str] = set()
-        seen: set[int] = set()
-        todo = [node]
-        while todo:
-            n = todo.pop()
-            if id(n) in seen:
-                continue
-            seen.add(id(n))
-            if id(n) in self.names:
-                if n.is_input and module_of(self.names[id(n)]) is not None:
-                    found.add(self.names[id(n)])
-            else:
-                todo += n.parents
+    def _entering_by(self, parents: Sequence[Node], owner: str) -> dict[str, None]:
+        """Formulas of what enters a network by these nodes, which are inside of it or what enters."""
+        found: dict[str, None] = {}
+        for n in parents:
+            if owner in self._owners[id(n)]:
+                found |= self._entering.get(id(n), {})  # nothing enters by a parameter
+            elif n.constant is None:
+                found[self._of(n)[0]] = None
         return found
 
     def _heavy(self, node: Node) -> bool:

@@ -102,7 +102,7 @@ class _Writing:
 
     def _named(self, name: str) -> bool:
         """Fixed numbers without a name are no variables."""
-        return not (self.graph.nodes[name]["kind"] == "constant" and "value" in self.graph.nodes[name])
+        return "value" not in self.graph.nodes[name]
 
     def _variable(self, name: str, seen_from: str, latex: bool, parent: bool = False) -> str:
         """A variable with the indices of the plates that it shares with the one it is seen from."""

@@ -71,7 +71,7 @@ def _chain(graph: nx.DiGraph, stem: str, groups: Mapping[str, Mapping[int, str]]
 
 def _own(graph: nx.DiGraph, name: str) -> bool:
     """A fixed number of one distribution, which has no name of its own."""
-    return graph.nodes[name]["kind"] == "constant" and "value" in graph.nodes[name]
+    return "value" in graph.nodes[name]
 
 
 def fold(graph: Any) -> Any:

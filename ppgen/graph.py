@@ -28,6 +28,8 @@ class Structure(nx.DiGraph):
     and sample sites also
     distribution   its name; arguments: name -> formula; support: as text
     local          inside the data plate; discrete: a discrete law
+    and fixed numbers without a name of their own
+    value          as text
 
     `graph["plates"]` maps a plate's name to its size, subsample_size and dim (from the right). `graph["recorded"]` is False where
     the program was run instead, and `graph["reason"]` says why.

@@ -22,7 +22,7 @@ from .program import Program
 from .rolling import rolled
 from .sites import Site
 from .sources import FromPosition
-from .straightline import Graph, Node, cut
+from .straightline import Graph, Node, above, cut
 from .tape import Steered, Tape, ValueRead, Watch, users_line
 
 __all__ = ["Joint", "Recording", "agree", "device_of", "difference", "name_inputs", "read_eagerly", "seeded", "support_of"]
@@ -179,16 +179,8 @@ class Recording:
     def enumerated_above(self, name: str) -> set[str]:
         """Enumerated sites that a site's value or factor depends on, by the graph."""
         out = self.outputs[name]
-        found, seen, todo = set(), set(), [n for n in (out.raw, out.log_prob) if n is not None]
-        while todo:
-            node = todo.pop()
-            if id(node) in seen:
-                continue
-            seen.add(id(node))
-            if node.mark in self.support and node.mark != name:
-                found.add(node.mark)
-            todo += node.parents
-        return found
+        nodes = above([n for n in (out.raw, out.log_prob) if n is not None])
+        return {n.mark for n in nodes if n.mark in self.support and n.mark != name}
 
     def gather(self, name: str, log_prob: Tensor, assignment: Mapping[str, tuple[Tensor, list[str]]]) -> Tensor:
         """A site's factor (draws, *its dims) read at an assignment of the enumerated sites: (draws, *plates)."""

@@ -80,7 +80,7 @@ dl { display: grid; grid-template-columns: minmax(9rem, max-content) 1fr; gap: .
 dt { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 summary { cursor: pointer; font-weight: 600; }
 .ppgen text { fill: var(--ink); } .ppgen .guide text { fill: var(--engine-0); }
-.ppgen :is(.plate, .box) polygon, .ppgen .ring ellipse, .ppgen .arrow path { stroke: var(--ink); }
+.ppgen :is(.plate, .arrow) path, .ppgen .ring ellipse { stroke: var(--ink); }
 .ppgen .arrow polygon, .ppgen .dot ellipse, .ppgen .box polygon { fill: var(--ink); stroke: var(--ink); }
 .ppgen .observed ellipse { fill: var(--rule); }
 @media (max-width: 40rem) { .program { grid-template-columns: 1fr; }

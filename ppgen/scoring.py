@@ -28,6 +28,7 @@ from .keys import PREDICT, nth
 from .program import Program, Site
 from .recording import Recording
 from .simulation import simulate
+from .straightline import above
 from .targets import LogDensity
 
 __all__ = ["Score", "score_with_draws"]
@@ -198,17 +199,7 @@ class _Data:
 
 def _above(recording: Recording, names: Iterable[str]) -> set[str]:
     """Sites whose values enter the factors of these sites, by the recorded graph."""
-    todo = [recording.outputs[n].log_prob for n in names]
-    seen: set[int] = set()
-    found: set[str] = set()
-    while todo:
-        node = todo.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
-            if node.mark is not None:
-                found.add(node.mark)
-            todo += node.parents
-    return found
+    return {n.mark for n in above([recording.outputs[n].log_prob for n in names]) if n.mark is not None}
 
 
 # Estimates

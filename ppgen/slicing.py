@@ -21,7 +21,7 @@ from .program import Program
 from .recording import name_inputs, seeded
 from .sites import Latent, Site, bases, distribution_name
 from .sources import FromUniform, unconstrained_shape
-from .straightline import Graph, Node, cut
+from .straightline import Graph, Node, above, cut
 from .tape import Steered, Tape, Watch
 
 __all__ = ["ByRunning", "Slicing"]
@@ -128,7 +128,6 @@ class Slicing(_Graphing):
         self.result.graph["recorded"], self.result.graph["reason"] = True, ""
         self.add_sites(first, first.laws)
         self._name_nodes()
-        self.order = {id(n): i for i, n in enumerate(self.tape.nodes)}
         self.slices: dict[str, _Slice] = {}
         for name in self.run_.sites:
             self._connect(name)
@@ -190,9 +189,11 @@ class Slicing(_Graphing):
             node = self.tape.node(value)
             self.result.nodes[name]["arguments"][argument] = self.formulas.of(node)
             if node.constant is not None:
-                constant = self._constant_name(node.constant) or f"{name}.{argument}"
+                known = self._constant_name(node.constant)
+                constant = known or f"{name}.{argument}"
                 self.add_source(constant, node.constant, "constant")
-                self.result.nodes[constant]["value"] = self.formulas.of(node)
+                if known is None:
+                    self.result.nodes[constant]["value"] = self.formulas.of(node)
                 self.result.add_edge(constant, name)
 
     def _slice(self, name: str) -> "_Slice | None":
@@ -202,17 +203,8 @@ class Slicing(_Graphing):
         if not isinstance(out, Tensor):
             return None
         output = self.tape.node(out)
-        found: dict[int, Node] = {}
-        todo = [output]
-        while todo:
-            node = todo.pop()
-            if id(node) in found:
-                continue
-            found[id(node)] = node
-            if id(node) not in self.names:
-                todo += reversed(node.parents)  # first things first
-        given = [n for n in found.values() if id(n) in self.names]
-        return _Slice(sorted(found.values(), key=lambda n: self.order[id(n)]), given, output)
+        nodes = list(above([output], lambda n: id(n) in self.names))
+        return _Slice(nodes, [n for n in nodes if id(n) in self.names], output)
 
     def _node_of(self, node: Node) -> str:
         """The name of a source as a node of the graph, which is added where it is no site."""
@@ -339,7 +331,8 @@ def _other_value(value: Tensor, law: Any, generator: torch.Generator) -> Tensor:
         return transform(torch.rand(shape, generator=generator, dtype=value.dtype) * 2 - 1)
     if value.dtype == torch.bool:
         return ~value
-    if not value.is_floating_point():
+    if not value.is_floating_point() or bool((value == value.round()).all() and (value != value.flatten()[:1]).any()):
+        # whole numbers may be indices, in whatever type: the same ones in another order
         return value.flatten()[torch.randperm(value.numel(), generator=generator)].reshape(value.shape)
     return value * (1 + 0.1 * torch.rand(value.shape, generator=generator, dtype=value.dtype)) + 0.01
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .errors import RecordingError
 
-__all__ = ["Composite", "Graph", "Node", "Nodes", "collector_paused", "cut", "identity", "item", "leaves", "mapped"]
+__all__ = ["Composite", "Graph", "Node", "Nodes", "above", "collector_paused", "cut", "identity", "item", "leaves", "mapped"]
 
 Leaf = TypeVar("Leaf")
 
@@ -309,21 +309,29 @@ def cut(
     return Graph(inputs, [*constants.values(), *nodes], outs, slow)
 
 
+def above(nodes: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False) -> Iterator[Node]:
+    """Nodes and all that they are computed from, each once and after its parents; no further up than where `stop` holds."""
+    seen: set[int] = set()
+    todo = [(n, False) for n in nodes][::-1]
+    while todo:
+        node, parents_done = todo.pop()
+        if parents_done:
+            yield node
+        elif id(node) not in seen:
+            seen.add(id(node))
+            todo.append((node, True))
+            if not stop(node):
+                todo += [(p, False) for p in reversed(node.parents)]
+
+
 def _needed(given: Sequence[Node], outputs: Sequence[Node]) -> set[int]:
     """Ids of the nodes that the outputs depend on, no further up than the given ones."""
-    stop = {id(n) for n in given}
+    ends = {id(n) for n in given}
     needed: set[int] = set()
-    todo = list(outputs)
-    while todo:
-        node = todo.pop()
-        if id(node) in needed:
-            continue
-        needed.add(id(node))
-        if id(node) in stop:
-            continue
-        if node.is_input:
+    for node in above(outputs, lambda n: id(n) in ends):
+        if node.is_input and id(node) not in ends:
             raise RecordingError(f"this reading also needs {node.name}")
-        todo += node.parents
+        needed.add(id(node))
     return needed
 
 

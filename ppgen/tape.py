@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 from .errors import ProgramError, RecordingError
 from .noise import RECIPES, arguments_of, draw_noise
-from .straightline import Graph, Node, collector_paused, cut, identity, item, leaves, mapped
+from .straightline import Graph, Node, above, collector_paused, cut, identity, item, leaves, mapped
 from .watch import Watch
 
 __all__ = ["Graph", "Node", "Steered", "Tape", "ValueRead", "Watch", "current_tape", "cut"]
@@ -299,19 +299,13 @@ class Tape(TorchDispatchMode):
 
     def _sources(self, tensors: list[Tensor]) -> set[str]:
         """Names of the marks and inputs that tensors depend on; a mark hides what lies above it, unless it is data."""
-        names, seen, todo = set(), set(), [self.node(t) for t in tensors if self.live(t)]
-        while todo:
-            node = todo.pop()
-            if id(node) in seen:
-                continue
-            seen.add(id(node))
-            if node.mark is not None and not node.mark.startswith("observed:"):
-                names.add(node.mark)
-                continue
-            if node.is_input and node.name is not None:
-                names.add(node.name)
-            todo += node.parents
-        return names
+
+        def hides(n: Node) -> bool:
+            return n.mark is not None and not n.mark.startswith("observed:")
+
+        reached = above([self.node(t) for t in tensors if self.live(t)], hides)
+        names = (n.mark if hides(n) else n.name for n in reached if hides(n) or n.is_input)
+        return {name for name in names if name is not None}
 
     # Writes
 

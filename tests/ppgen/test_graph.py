@@ -1,5 +1,7 @@
 """Structures: the graphs of the literature, questions to them, folding, and programs that cannot be recorded."""
 
+from collections.abc import Iterator
+
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -9,6 +11,7 @@ from torch import Tensor
 from ppgen.errors import NameNotFoundError
 from ppgen.factorisation import formula
 from ppgen.graph import Structure, structure
+from tests import posteriors
 from tests.tools import textbook
 
 
@@ -153,3 +156,43 @@ def test_a_story_and_a_bound() -> None:
     assert both.guide is not None
     assert both.guide.text.startswith("q(weights | q)")
     assert both.latex.startswith(r"p(\mathrm{weights}")
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", posteriors.NAMES)
+def test_posteriors_of_the_literature_have_a_structure(double: None, name: str) -> None:
+    """Every unknown reaches the data: none of these priors stands alone."""
+    case = posteriors.load(name)
+    graph = structure(case.model, **case.kwargs)
+    assert graph.graph["recorded"], graph.graph["reason"]
+    reached = set().union(*(graph.ancestors(n) for n in graph.of_kind("observed", "factor")))
+    assert set(graph.of_kind("latent")) <= reached
+
+
+def test_a_recursion_through_written_memory(double: None) -> None:
+    """y_t ~ Normal(mu, sigma_t), sigma_t^2 = alpha0 + alpha1 (y_{t-1} - mu)^2 + beta1 sigma_{t-1}^2, over 200 steps."""
+    case = posteriors.load("garch-garch11")
+    graph = structure(case.model, **case.kwargs)
+    assert graph.parents("y") & set(graph.of_kind("latent")) == {"mu", "alpha0", "alpha1", "beta1"}
+    assert graph.nodes["y"]["arguments"]["loc"] == "mu"
+    assert graph.nodes["y"]["arguments"]["scale"].startswith("f(")
+
+
+def test_formulas_of_long_programs() -> None:
+    """A thousand operations are no deep recursion, and what stands twice in each of them is written once."""
+
+    def program(y: Tensor) -> None:
+        x = a = pyro.sample("a", dist.Normal(0.0, 1.0))
+        for _ in range(1000):
+            x = 0.5 * x + 0.25 * (x * x).sin() + 0.5 * a
+        pyro.sample("y", dist.Normal(x, 1.0), obs=y)
+
+    graph = structure(program, torch.tensor(1.0))
+    assert graph.nodes["y"]["arguments"] == {"loc": "f(a)", "scale": "1"}
+    assert "a" in graph.parents("y")
