@@ -24,6 +24,8 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from ..native.calling import HOW
+
 __all__ = [
     "METRICS",
     "Covariance",
@@ -38,8 +40,6 @@ __all__ = [
 ]
 
 HEAVY, HEAVY_SHARE = 20.0, 0.05
-
-FAST = {"contract", "nsz", "reassoc", "arcp"}  # sums may be reordered; nan and inf stay what they are
 
 
 class Metric(NamedTuple):
@@ -104,7 +104,7 @@ class Metric(NamedTuple):
         return x + _times(self.vectors.mT, (by - 1) * _times(self.vectors, x))
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, **HOW)
 def to_position(scale, vectors, values, triangle, momentum, out):  # type: ignore[no-untyped-def]
     """out = L p for one chain's arrays; `out` is not `momentum`."""
     if triangle.shape[0]:
@@ -121,7 +121,7 @@ def to_position(scale, vectors, values, triangle, momentum, out):  # type: ignor
         out[i] *= scale[i]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, **HOW)
 def to_whitened(scale, vectors, values, triangle, gradient, out):  # type: ignore[no-untyped-def]
     """out = L' g for one chain's arrays; `out` is not `gradient`."""
     if triangle.shape[0]:
@@ -136,7 +136,7 @@ def to_whitened(scale, vectors, values, triangle, gradient, out):  # type: ignor
     _stretch(vectors, values, out)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, **HOW)
 def _stretch(vectors, values, x):  # type: ignore[no-untyped-def]
     """In place; one direction after the other is all at once, since they are orthogonal. Rank is what is kept, not its limit."""
     for r in range(len(values)):

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ppgen.loops import Scan, graph_of
+from ppgen.loops import graph_of
 from ppgen.lowering import differentiated
 from ppgen.native.kernel import Kernel
 from ppgen.program import Program
@@ -19,7 +19,7 @@ from ppgen.recording import Recording
 from ppgen.rolling import rolled
 from ppgen.straightline import Graph
 from ppgen.targets import LogDensity
-from tests.tools.recursions import CASES, Case, data, garch_likelihood, garch_sites
+from tests.tools.recursions import CASES, Case, data, garch_likelihood, garch_sites, loops_of, numbers
 
 T = 40
 
@@ -29,14 +29,6 @@ def double() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
-
-
-def numbers(*shape: int, seed: int = 0) -> Tensor:
-    return 1.5 + 0.7 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def loops_of(graph: Graph) -> list[Scan]:
-    return [n.target for n in graph.nodes if isinstance(n.target, Scan)]
 
 
 def roll(f: Callable[..., Any], *examples: Tensor, reference: Callable[..., Any] | None = None, machine: bool = True) -> Graph:

@@ -19,7 +19,7 @@ from ppgen.readings import RecordedReading
 from ppgen.recording import Recording
 from ppgen.straightline import Graph
 from ppgen.targets import LogDensity
-from tests.tools.recursions import CASES, data
+from tests.tools.recursions import CASES, data, loops_of, numbers
 
 T = 12
 
@@ -29,14 +29,6 @@ def double() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
-
-
-def numbers(*shape: int, seed: int = 0) -> Tensor:
-    return 1.5 + 0.7 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def loops_of(graph: Graph) -> list[Scan]:
-    return [n.target for n in graph.nodes if isinstance(n.target, Scan)]
 
 
 def density(model: Callable[..., Any], *args: Any, lowering: str = "recorded") -> LogDensity:

@@ -16,8 +16,10 @@ from scipy import special, stats
 from torch import Tensor, zeros
 
 from ppgen import scan
+from ppgen.loops import Scan
+from ppgen.straightline import Graph
 
-__all__ = ["CASES", "Case", "data", "garch_sites"]
+__all__ = ["CASES", "Case", "data", "garch_likelihood", "garch_sites", "loops_of", "numbers"]
 
 Values = Mapping[str, NDArray[Any]]
 FIRST = 2.5  # variance at time 0
@@ -25,6 +27,14 @@ FIRST = 2.5  # variance at time 0
 
 def data(length: int, seed: int = 0) -> Tensor:
     return 3 + 2 * torch.randn(length, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def numbers(*shape: int, seed: int = 0) -> Tensor:
+    return 1.5 + 0.7 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def loops_of(graph: Graph) -> list[Scan]:
+    return [n.target for n in graph.nodes if isinstance(n.target, Scan)]
 
 
 class Case(NamedTuple):
