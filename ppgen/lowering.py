@@ -16,7 +16,7 @@ from torch.func import vmap
 
 from .errors import EngineError, LoweringError
 from .simplify import simplify
-from .straightline import Graph, cut
+from .straightline import Graph, Node, cut
 from .tape import Tape
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ __all__ = [
 
 LOWERINGS = ("auto", "native", "inductor", "recorded", "eager")
 NO_BATCHING_RULE = (RuntimeError, NotImplementedError)  # what functorch raises where an operation has none
+PRODUCTS = {"mm", "bmm", "addmm", "baddbmm"}
+LARGE = (
+    2**22
+)  # multiplications of one product of matrices, from which torch's library is faster than loops: on two cores from 4 to 8 million
+WIDE = 8  # columns, and rows, from which a product is one of matrices
+
 Built = TypeVar("Built")
 Run = Callable[[Sequence[Tensor]], Sequence[Tensor]]  # fast inputs -> outputs
 
@@ -105,15 +111,25 @@ class Native:
             return self.kernel.bind(self.graph.prepare(slow))
 
 
-def lower(name: str, graph: Graph, dtype: torch.dtype) -> Lowered:
-    """A graph as a lowering runs it. Raises LoweringError for one that it cannot run."""
+def lower(name: str, graph: Graph, dtype: torch.dtype, asked: str) -> Lowered:
+    """A graph as a lowering runs it; asked: that lowering, or auto. Raises LoweringError for a graph that it cannot run, and, where
+    it was not asked for, for one that the next runs faster."""
     if name == "native":
+        if asked == "auto" and (count := max(map(_multiplications, graph.body), default=0)) > LARGE:
+            raise LoweringError(f"torch is faster at a matrix product of {count:,} multiplications")
         return Native(graph, dtype)
     if name == "inductor":
         from .inductor import Inductor  # and torch._dynamo with it, a second
 
         return Inductor(graph)
     return Recorded(graph)
+
+
+def _multiplications(node: Node) -> int:
+    """Of a product of matrices; 0 of everything else, products with a vector among it, for which memory sets the pace."""
+    if getattr(node.target, "_opname", "") not in PRODUCTS or min(node.value.shape[-2:]) < WIDE:
+        return 0
+    return int(node.value.numel() * node.args[-2].value.shape[-1])
 
 
 def over_batch(f: Callable[..., Sequence[Tensor]], given: Sequence[Tensor], count: int) -> tuple[Tensor, ...]:

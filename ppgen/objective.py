@@ -213,7 +213,7 @@ class Objective:
 
     def _lowered(self, graph: Graph) -> tuple[Graph, Run]:
         data = list(self._data.values())
-        run, self.lowering = choose(self.asked, self.device, lambda name: lower(name, graph, self.dtype).prepare(data))
+        run, self.lowering = choose(self.asked, self.device, lambda name: lower(name, graph, self.dtype, self.asked).prepare(data))
         return graph, run
 
     @property

@@ -63,11 +63,12 @@ class DensityReading(Protocol):
 class RecordedReading:
     """From the graphs of one recording. Bindings to other data or parameters share the graphs.
 
-    lowering   of the density with its gradient: native, inductor or recorded; all else is run by torch. Raises LoweringError
+    lowering   of the density with its gradient: native, inductor or recorded; all else is run by torch; asked: that, or auto.
+               Raises LoweringError
     """
 
-    def __init__(self, program: Program, recording: Recording, dtype: torch.dtype, lowering: str = "recorded"):
-        self.recording, self.dtype, self.lowering = recording, dtype, lowering
+    def __init__(self, program: Program, recording: Recording, dtype: torch.dtype, lowering: str = "recorded", asked: str | None = None):
+        self.recording, self.dtype, self.lowering, self.asked = recording, dtype, lowering, asked or lowering
         self.sites: Mapping[str, Site] = recording.sites
         self.joint = recording.joint
         self.support: Mapping[str, Tensor] = recording.support
@@ -121,7 +122,7 @@ class RecordedReading:
             position = torch.rand(points, len(place), generator=generator, dtype=torch.float64) * 2 - 1
             position = position.to(place.device, self.dtype)
             graph = differentiated(self._density, position[0] if many is None else position, slow, fast)
-            self._lowered[many] = lower(self.lowering, graph, self.dtype)
+            self._lowered[many] = lower(self.lowering, graph, self.dtype, self.asked)
         self._runs[many] = self._lowered[many].prepare(list(slow.values()))
         return True
 

@@ -95,7 +95,7 @@ class LogDensity:
         self._check(self.recording)
 
     def _lowered(self, recording: Recording, name: str) -> RecordedReading:
-        reading = RecordedReading(self.program, recording, self.dtype, name)
+        reading = RecordedReading(self.program, recording, self.dtype, name, self.asked)
         reading.compile(POINTS)
         return reading
 

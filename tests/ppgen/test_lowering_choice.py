@@ -82,3 +82,21 @@ def test_inductor_agrees() -> None:
     for a, b in zip(density.value_and_grad(at), LogDensity(Program(plain, Y), lowering="eager").value_and_grad(at), strict=True):
         assert torch.allclose(a, b, rtol=1e-12)
     assert density.lowering == ("inductor", "asked for")
+
+
+@pytest.mark.parametrize(("rows", "lowering"), [(64, "native"), (256, "recorded")])
+def test_large_products_of_matrices_are_left_to_torch(rows: int, lowering: str) -> None:
+    """rows x 200 x 200 multiplications: 2.6 million, and 10."""
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(rows, 200, generator=generator, dtype=torch.float64)
+    W = torch.randn(200, 200, generator=generator, dtype=torch.float64)
+
+    def model(y: Tensor) -> None:
+        scale = pyro.sample("scale", dist.Normal(y.new_zeros(200), 1.0).to_event(1))
+        pyro.sample("y", dist.Normal((X * scale) @ W, 5.0).to_event(2), obs=y)
+
+    density = LogDensity(Program(model, X.flip(0)))
+    assert density.lowering.name == lowering
+    if lowering == "recorded":
+        assert "a matrix product of 10,240,000 multiplications" in density.lowering.reason
+        assert LogDensity(Program(model, X.flip(0)), lowering="native").lowering.name == "native"
