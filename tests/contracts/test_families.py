@@ -1,15 +1,23 @@
 """What every family promises, whichever it is."""
 
 import copy
+import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pyro
 import pytest
 import torch
+from click.testing import CliRunner
+from torch import Tensor
 
-from ppgen import sample, score
-from ppgen.discovery import families
-from ppgen.errors import DataError, GuideError, PpgenError
+from ppgen import sample, score, structure
+from ppgen.cli import main
+from ppgen.discovery import engines, families, one_line
+from ppgen.errors import GuideError, PpgenError, ScoreError
+from ppgen.family import Family
 from ppgen.inference import SVI
 from ppgen.keys import Key
 from ppgen.objective import Objective
@@ -17,14 +25,40 @@ from ppgen.posterior import Posterior
 from ppgen.program import Program
 from ppgen.targets import LogDensity
 
-from .cases import cases
+from .cases import Case, cases, settled
 
 EVERY = pytest.mark.parametrize("name", list(cases()))
+EXACT = {"log_evidence", "posterior", "marginals"}  # and functions of values by site
+
+
+# All of them
 
 
 def test_every_family_has_a_case() -> None:
     have = {type(case.family) for case in cases().values()}
     assert set(families().values()) <= have
+
+
+def test_every_family_has_a_diagram_drawn_by_hand() -> None:
+    have = {type(case.family) for case in cases().values() if case.edges}
+    assert set(families().values()) <= have
+
+
+def test_every_family_has_a_card() -> None:
+    """One line of `ppgen list`: what it is, in a sentence."""
+    listed = CliRunner().invoke(main, ["list"], env={"COLUMNS": "400"}).output.splitlines()
+    for name, kind in families().items():
+        (card,) = (line for line in listed if line.split()[:1] == [name])
+        assert card.split(maxsplit=1)[1].strip() == one_line(kind)
+        assert len(one_line(kind).split()) > 3
+        assert "~" not in one_line(kind)
+
+
+# The pair
+
+
+def continuous(program: Program) -> list[str]:
+    return [s.name for s in program.latent if s.continuous]
 
 
 @EVERY
@@ -33,7 +67,10 @@ def test_model_and_guide_share_their_sites(name: str) -> None:
     objective asks of it, of which the next test sees that it is asked."""
     case = cases()[name]
     program = Program(case.family, case.x)
-    Objective(program.copy(), None, key=Key(0))
+    if continuous(program):
+        Objective(program.copy(), None, key=Key(0))
+    else:
+        case.family.guide(case.x)
 
 
 @EVERY
@@ -41,81 +78,156 @@ def test_a_site_missing_from_the_guide_is_named(name: str) -> None:
     case = cases()[name]
 
     class Broken(type(case.family)):  # type: ignore[misc]
-        def guide(self, x=None, context=None, *, size=None) -> None:
+        bound = None
+
+        def guide(self, x: Any = None, context: Any = None, *, size: int | None = None) -> None:
             pass
 
     broken = copy.deepcopy(case.family)
     broken.__class__ = Broken
-    first = next(s.name for s in Program(case.family, case.x).latent if s.continuous)
-    with pytest.raises(GuideError, match=repr(first)):
-        SVI(num_steps=1, progress=False).run(broken, case.x)
+    for first in continuous(Program(case.family, case.x))[:1]:
+        with pytest.raises(GuideError, match=repr(first)):
+            SVI(num_steps=1, progress=False).run(broken, case.x)
 
 
 @EVERY
-def test_data_are_drawn_and_scored(name: str) -> None:
+def test_the_diagram_is_the_one_drawn_by_hand(name: str) -> None:
+    case = cases()[name]
+    if case.edges is None:
+        return
+    graph = structure(case.family, case.x)
+    sites = set(graph.of_kind("latent", "observed", "conditioned", "deterministic", "factor"))
+    assert {(a, b) for a, b in graph.edges if {a, b} <= sites} == case.pairs
+    drawn = {plate: {n for n in sites if plate in graph.nodes[n]["plates"]} for plate in graph.plates}
+    assert {plate: inside for plate, inside in drawn.items() if inside} == {p: set(inside.split()) for p, inside in case.plates.items()}
+
+
+# The tasks
+
+
+@EVERY
+def test_data_are_drawn(name: str) -> None:
     """Forward draws have the data's shape, are the seed's alone, and lie in the support of the model."""
     case = cases()[name]
-    drawn, again, other = (sample(case.family, 7, seed=s) for s in (3, 3, 4))
-    observed = Program(case.family, case.x).observed
-    for site in observed:
-        assert drawn[site.name].shape[1:] == site.value.shape[1:]
-        assert len(drawn[site.name]) == 7
-        assert torch.equal(drawn[site.name], again[site.name])
-        assert not torch.equal(drawn[site.name], other[site.name])
-        assert site.support.check(drawn[site.name]).all()
-
-
-@EVERY
-def test_scores_at_fixed_values_are_the_familys_own(name: str) -> None:
-    """By enumeration over the recorded factors, and by the family's closed form."""
-    case = cases()[name]
     program = Program(case.family, case.x)
-    exact = case.family.exact(case.x)
-    density = LogDensity(program)
-    position = density.initial(Key(5, 0, (0, 1, 2)))
-    draws = density.latents(position[:, None], Key(6, 0, (0, 1, 2)))
-    pointwise = density.log_likelihood(draws)
-    values = {n: v[:, 0] for n, v in draws.items()}
-    expected = exact["log_likelihood"]({n: v.double() for n, v in values.items()})
-    (got,) = pointwise.values.values()
-    assert got[:, 0] == pytest.approx(expected.double(), rel=1e-5, abs=1e-5)
-    held = {s.name: values[s.name][0].to(s.value) for s in program.latent if s.continuous}
-    scored = score(condition(case.family, held), case.x)
-    assert scored.kind == "exact"
-    assert scored.value.double() == pytest.approx(expected[0].double(), rel=1e-4, abs=1e-4)
+    drawn, again, other = (sample(case.family, 7, seed=s) for s in (3, 3, 4))
+    data = [s for s in program.observed if s.name in drawn]
+    assert data or set(drawn) - {s.name for s in program.latent}
+    for site in data:
+        assert len(drawn[site.name]) == 7
+        if site.plates in ((), (program.data_plate,)):
+            assert drawn[site.name].shape[1:] == site.value.shape[1:]
+        assert site.support.check(drawn[site.name]).all()
+    assert all(torch.equal(drawn[n], again[n]) for n in drawn)
+    assert any(not torch.equal(drawn[n], other[n]) for n in drawn)
 
 
-def condition(family, values):
-    import pyro
-
+def condition(family: Family, values: Mapping[str, Tensor]) -> Any:
     return pyro.poutine.condition(family, data=values)
 
 
 @EVERY
-def test_bad_data_raise_early_and_say_where(name: str) -> None:
+def test_scores_at_fixed_values_are_the_familys_own(name: str) -> None:
+    """By enumeration over the recorded factors, and by the family's closed form: datum by datum where data have scores of
+    their own, and in sum."""
     case = cases()[name]
-    for x in (case.x.clone(), case.x.to(torch.int64)):
-        if x.is_floating_point():
-            x.reshape(-1)[3] = float("nan")
-        with pytest.raises(DataError) as error:
+    program = Program(case.family, case.x)
+    exact = case.family.exact(case.x)
+    if "log_likelihood" not in exact:
+        assert "log_evidence" in exact
+        return
+    values = some_values(program)
+    expected = exact["log_likelihood"]({n: v.double() for n, v in values.items()}).double()  # (3, N)
+    for i in range(len(expected)):
+        held = {n: values[n][i].to(program.sites[n].value) for n in continuous(program)}
+        given = Program(condition(case.family, held), case.x)
+        priors = sum(float(given.sites[n].log_prob.detach().sum()) for n in held)
+        total = float(LogDensity(given).log_density(torch.zeros(1, 0, dtype=torch.float64))) - priors
+        assert total == pytest.approx(float(expected[i].sum()), rel=1e-5, abs=1e-3)
+        try:
+            scored = score(given)
+        except ScoreError as reason:
+            assert len(str(reason)) > 20
+        else:
+            assert scored.kind == "exact"
+            assert scored.value.double() == pytest.approx(expected[i], rel=1e-4, abs=1e-4)
+
+
+def some_values(program: Program) -> dict[str, Tensor]:
+    """Of the continuous latent sites, at three positions."""
+    density = LogDensity(program)
+    if not density.dim:
+        return {}
+    return density.constrain(density.initial(Key(5, 0, (0, 1, 2))))
+
+
+@EVERY
+def test_what_is_known_in_closed_form(name: str) -> None:
+    """With the exact posterior in the guide the ELBO is the log evidence, whatever the guide drew."""
+    case = cases()[name]
+    exact = case.family.exact(case.x)
+    assert exact
+    assert all(key in EXACT or callable(value) for key, value in exact.items())
+    if "log_evidence" not in exact:
+        return
+    program = Program(case.family, case.x)
+    if continuous(program):
+        objective = Objective(program.copy(), guide_of(case, exact), key=Key(0), dtype=torch.float64)
+        _, got = objective.draws(objective.params, Key(0), 16)
+    else:
+        got = LogDensity(program).log_density(torch.zeros(1, 0, dtype=torch.float64))
+    assert got is not None
+    for value in got.tolist():
+        assert value == pytest.approx(float(exact["log_evidence"]), rel=1e-6, abs=2e-3)
+
+
+def guide_of(case: Case, exact: Mapping[str, Any]) -> Any:
+    """The case's own, or the sites independently of each other at their posteriors."""
+
+    def guide(x: Any = None, context: Any = None, *, size: int | None = None) -> None:
+        for site, law in exact["posterior"].items():
+            pyro.sample(site, law.to_event(len(law.batch_shape)))
+
+    return case.guide or guide
+
+
+# Mistakes
+
+
+@EVERY
+def test_bad_data_raise_early_and_say_what_is_wrong(name: str) -> None:
+    case = cases()[name]
+    assert case.refused
+    for x, pattern in case.refused:
+        with pytest.raises(PpgenError, match=pattern):
             Program(case.family, x)
-        assert str(error.value)
-    with pytest.raises(PpgenError):
-        Program(case.family, case.x[..., None, None])
     with pytest.raises(PpgenError):
         Program(case.family).bind()
+
+
+@EVERY
+def test_no_method_has_arguments_that_travel(name: str) -> None:
+    family = cases()[name].family
+    for method in (family.model, family.guide, family.exact):
+        kinds = {p.kind for p in inspect.signature(method).parameters.values()}
+        assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+
+
+# A run
 
 
 @EVERY
 def test_a_run_leaves_the_users_module_as_it_was_and_comes_back_from_its_folder(name: str, tmp_path: Path) -> None:
     case = cases()[name]
     before = {k: v.clone() for k, v in case.family.state_dict().items()}
-    posterior = SVI(num_steps=30, num_samples=50, progress=False).run(case.family, case.x)
+    short = {"num_steps": 30, "num_samples": 50, "num_warmup": 50}
+    runs = (settled(engine, case.family, case.x, settings=short) for engine in sorted(engines(), key=lambda e: e != "svi"))
+    posterior = next(run for run in runs if isinstance(run, Posterior))
     assert all(torch.equal(v, before[k]) for k, v in case.family.state_dict().items())
     learned = posterior.program.fn.state_dict()
-    assert any(not torch.equal(v, before[k]) for k, v in learned.items())
+    assert posterior.losses is None or any(not torch.equal(v, before[k]) for k, v in learned.items())
     loaded = Posterior.load(posterior.save(tmp_path / "fit"), Program(case.family, case.x))
-    assert loaded.summary().equals(posterior.summary())
+    assert not posterior.draws or loaded.summary().equals(posterior.summary())
     assert all(torch.equal(loaded.program.fn.state_dict()[k], v) for k, v in learned.items())
     for site, values in posterior.predict().items():
         assert torch.equal(loaded.predict()[site], values)

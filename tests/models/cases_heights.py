@@ -1,5 +1,7 @@
 """Heights in centimetres for the contract suites, with moments by quadrature."""
 
+import pyro
+import pyro.distributions as dist
 import torch
 from torch import Tensor
 
@@ -26,4 +28,21 @@ def _moments(x: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
     return found
 
 
-CASES = {"centimetres": Case(Heights(centre=175.0, spread=10.0, weight=0.5, shape=2.0), CENTIMETRES, _moments(CENTIMETRES))}
+def _posterior(x: Tensor | None = None, context: Tensor | None = None, *, size: int | None = None) -> None:
+    """precision as `exact` has it, and loc given it."""
+    law = HEIGHTS.exact(CENTIMETRES)["posterior"]
+    precision = pyro.sample("precision", law["precision"])
+    pyro.sample("loc", dist.Normal(law["loc"].loc, ((0.5 + len(CENTIMETRES)) * precision).rsqrt()))
+
+
+HEIGHTS = Heights(centre=175.0, spread=10.0, weight=0.5, shape=2.0)
+CASES = {
+    "centimetres": Case(
+        HEIGHTS,
+        CENTIMETRES,
+        _moments(CENTIMETRES),
+        edges="precision -> loc -> x, precision -> x",
+        plates={"data": "x"},
+        guide=_posterior,
+    )
+}

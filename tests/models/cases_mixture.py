@@ -1,5 +1,7 @@
 """Mixtures for the contract suites. With one component, posteriors are known: by conjugacy, and by quadrature in two dimensions."""
 
+from typing import Any
+
 import pyro.distributions as dist
 import torch
 from torch import Tensor
@@ -16,7 +18,7 @@ def _poisson() -> Case:
     """rate ~ Gamma(2, 1/10), so rate | x ~ Gamma(2 + sum x, 1/10 + n)."""
     family = MixtureOf(1, dist.Poisson, {"rate": dist.Gamma(2.0, 0.1)})
     shape, rate = 2 + COUNTS.sum(), 0.1 + len(COUNTS)
-    return Case(family, COUNTS, {"rate": ((shape / rate)[None], (shape.sqrt() / rate)[None])})
+    return Case(family, COUNTS, {"rate": ((shape / rate)[None], (shape.sqrt() / rate)[None])}, **_diagram("rate"))
 
 
 def _normal() -> Case:
@@ -39,22 +41,28 @@ def _moments(weights: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
     return mean[None], (weights * (at - mean) ** 2).sum().sqrt()[None]
 
 
-def _two(**settings: str) -> Case:
+def _diagram(*own: str, shared: tuple[str, ...] = ()) -> dict[str, Any]:
+    """With these parameters of a component, and these that all components share."""
+    edges = ["weights -> assignment -> x", *(f"{n} -> x" for n in (*own, *shared))]
+    return {"edges": ", ".join(edges), "plates": {"components": " ".join(own), "data": "assignment x"}}
+
+
+def _two(covariance: str, **diagram: Any) -> Case:
     x = datasets.load("old-faithful").x[::4].float()
-    return Case(GaussianMixture(2, like=x, **settings), x, {})
+    return Case(GaussianMixture(2, like=x, covariance=covariance), x, **diagram)
 
 
 def _bernoulli() -> Case:
     rows = (torch.rand(30, 5, generator=torch.Generator().manual_seed(0)) < torch.tensor([0.9, 0.1, 0.6, 0.5, 0.2])).float()
     family = MixtureOf(2, lambda probs: dist.Bernoulli(probs).to_event(1), {"probs": dist.Beta(2.0, 2.0).expand([5]).to_event(1)})
-    return Case(family, rows, {})
+    return Case(family, rows, **_diagram("probs"))
 
 
 CASES = {
     "poisson, one component": _poisson(),
     "normal, one component": _normal(),
-    "full": _two(covariance="full"),
-    "diagonal": _two(covariance="diagonal"),
-    "tied": _two(covariance="tied"),
+    "full": _two("full", **_diagram("loc", "scale", "correlation")),
+    "diagonal": _two("diagonal", **_diagram("loc", "scale")),
+    "tied": _two("tied", **_diagram("loc", shared=("scale", "correlation"))),
     "bernoulli": _bernoulli(),
 }
