@@ -67,6 +67,9 @@ class ChainEngine(SteppingEngine):
         program = Program.of(program, *args, **kwargs)
         if not program.latent:
             raise EngineError(f"{type(self).__name__} has nothing to sample: program {program.name!r} has no latent site")
+        if not program.dim:
+            names = ", ".join(map(repr, program.discrete))
+            raise EngineError(f"{type(self).__name__} moves continuous sites, and {names} are discrete; Enumeration draws them exactly")
         require_memory(program, self.num_chains, self.num_samples, self.keep)
         density = LogDensity(program, dtype=self.dtype or torch.float64, lowering=self.lowering)
         return self._posterior(density, drive(self, density), begin)

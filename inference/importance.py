@@ -76,6 +76,11 @@ class ImportanceSampling(Engine):
         program = Program.of(program, *args, **kwargs).copy()
         if not program.latent:
             raise EngineError(f"ImportanceSampling has nothing to sample: program {program.name!r} has no latent site")
+        if not program.dim:
+            names = ", ".join(map(repr, program.discrete))
+            raise EngineError(
+                f"ImportanceSampling weighs values of continuous sites, and {names} are discrete; Enumeration draws them exactly"
+            )
         require_memory(program, 1, self.num_samples, self.keep)
         density = LogDensity(program, dtype=self.dtype or torch.float64, lowering=self.lowering)
         ready = time.perf_counter()
