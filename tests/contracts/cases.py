@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -58,7 +59,7 @@ class Case(NamedTuple):
     def pairs(self) -> set[tuple[str, str]]:
         """The edges one by one."""
         chains = [[site.strip() for site in chain.split("->")] for chain in (self.edges or "").split(",") if chain.strip()]
-        return {pair for chain in chains for pair in zip(chain, chain[1:], strict=False)}
+        return {pair for chain in chains for pair in pairwise(chain)}
 
 
 @cache
