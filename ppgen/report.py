@@ -297,7 +297,7 @@ def _origin(comparison: "Comparison") -> str:
     data = comparison.dataset
     source = ""
     if data is not None:
-        facts = {"data": data.name, "rows": str(len(data.x)), "columns": ", ".join(data.columns)}
+        facts = {"data": data.name, "rows": str(data.size), "columns": ", ".join(data.columns)}
         source = _facts(facts | {"source": str(data.source or "-"), "licence": str(data.licence or "-")})
     runs = "".join(
         f'<details class="card" open><summary>{_engine(comparison, name)}</summary>{_facts(dict(_flat(p.provenance)))}</details>'

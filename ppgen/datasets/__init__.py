@@ -3,17 +3,23 @@
     x = datasets.load("old-faithful").x
     x = datasets.load("my.csv").x
 
-A data set of the house is two files in this folder, NAME.csv and NAME.json with its description, source and licence; putting
-them there is all it takes.
+A data set of the house is two files in this folder: NAME.json with its description, source and licence, and NAME.csv, NAME.gml
+(a graph) or NAME.bif (a network of tables). Putting them there is all it takes. The JSON may also say
+
+    counts      the column that says how often each row is to be repeated
+    sequence    the column that says which sequence a row belongs to: x is then padded, with lengths
+    states      column -> its states in their order, otherwise alphabetical
+    label       the column that is to be told from the others
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..discovery import closest
-from ..errors import NameNotFoundError
+from ..errors import DataError, NameNotFoundError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,22 +31,40 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of numbers and where they come from.
+    """Data and where they come from.
 
     name         as in `available()`, or the file's name
-    x            float64 on the CPU: (N,) for one column, (N, D) for several, (N, ...) for arrays; NaN where a value is missing
+    x            rows of numbers, float64 on the CPU: (N,) for one column, (N, D) for several, (N, ...) for arrays; NaN where a
+                 value is missing. Of sequences of unequal length a dict, `x` (N, T, ...) and `lengths` (N,); of a .gml file a
+                 networkx graph; of a .bif file its path, for BayesianNetwork.from_bif
     columns      their D names, or empty where the file has none
+    states       column of words -> its states; x holds their numbers, from 0
+    label        the column that is to be told from the others, where the data are known for that
     source, licence, description    empty for files of one's own
     notes        what a careful user should know
     """
 
     name: str
-    x: "Tensor"
+    x: Any  # Tensor, dict[str, Tensor], nx.Graph or Path
     columns: tuple[str, ...] = ()
+    states: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    label: str | None = None
     source: str = ""
     licence: str = ""
     description: str = ""
     notes: str = ""
+
+    @property
+    def table(self) -> "dict[str, Tensor]":
+        """Column by column, (N,) each. Raises DataError where the data are no table with named columns."""
+        if not self.columns or isinstance(self.x, dict):
+            raise DataError(f"{self.name} is no table with named columns; give a file with a header")
+        return dict(zip(self.columns, self.x.reshape(len(self.x), -1).unbind(1), strict=True))
+
+    @property
+    def size(self) -> int:
+        """Rows, sequences or nodes; 0 of a network of tables, which holds no data."""
+        return 0 if isinstance(self.x, Path) else len(next(iter(self.x.values())) if isinstance(self.x, dict) else self.x)
 
 
 def available() -> dict[str, str]:
@@ -49,10 +73,12 @@ def available() -> dict[str, str]:
 
 
 def load(name_or_path: str | Path) -> Dataset:
-    """A data set by name, or the file at a path: .csv (with or without a header), .npy, .npz or .parquet.
+    """A data set by name, or the file at a path: .csv (with or without a header), .npy, .npz, .parquet, .gml or .bif.
 
-    Values that are missing (an empty cell, NA, NaN) become NaN. Raises NameNotFoundError where there is no such name or file,
-    and DataError, naming file, row and column, where it does not hold a table of numbers.
+    Values that are missing (an empty cell, NA, NaN) become NaN. A named column of a .csv file without a single number in it is
+    one of states. An archive .npz of `x` beside `lengths` or `mask` is a dict.
+    Raises NameNotFoundError where there is no such name or file, and DataError, naming file, row and column, where it does not
+    hold what its suffix says.
     """
     from ._reading import READERS, read
 
@@ -60,24 +86,26 @@ def load(name_or_path: str | Path) -> Dataset:
     if isinstance(name_or_path, str) and name in available():
         return _of_the_house(name)
     if path.is_file():
-        x, columns = read(path)
-        return Dataset(path.name, x, columns, source=str(path))
+        found = read(path)
+        return Dataset(path.name, found.x, found.columns, found.states, source=str(path))
     if path.suffix.lower() in READERS or path.parent != Path():
         raise NameNotFoundError(f"there is no file {name!r}")
     raise NameNotFoundError(f"there is no data set {name!r}{closest(name, available())}, or a file's path: {', '.join(READERS)}")
 
 
 def _of_the_house(name: str) -> Dataset:
-    """One of this folder. `counts` in its facts names the column that says how often each row is to be repeated."""
-    from ._reading import read
+    """One of this folder, as its JSON says."""
+    from ._reading import READERS, in_sequences, read, repeated
 
     facts = _facts(_FOLDER / f"{name}.json")
-    x, columns = read(_FOLDER / f"{name}.csv")
+    (file,) = (path for path in _FOLDER.glob(f"{name}.*") if path.suffix in READERS)
+    states = {column: tuple(known) for column, known in facts.pop("states", {}).items()}
+    found = read(file, states)
     if (counts := facts.pop("counts", None)) is not None:
-        at = columns.index(counts)
-        columns = columns[:at] + columns[at + 1 :]
-        x = x[:, [j for j in range(x.shape[1]) if j != at]].repeat_interleave(x[:, at].long(), 0).squeeze(1)
-    return Dataset(name, x, columns, **facts)
+        found = repeated(found, counts)
+    if (sequence := facts.pop("sequence", None)) is not None:
+        found = in_sequences(found, sequence)
+    return Dataset(name, found.x, found.columns, found.states, **facts)
 
 
 def _facts(file: Path) -> dict[str, Any]:

@@ -26,9 +26,11 @@ def test_every_data_set_says_what_it_is() -> None:
         assert "\n" not in line
         assert data.source
         assert data.licence
-        assert data.x.dtype == torch.float64
-        assert data.x.isfinite().all()
-        assert len(data.columns) == (1 if data.x.dim() == 1 else data.x.shape[1])
+        for x in [data.x] if isinstance(data.x, torch.Tensor) else []:
+            assert x.dtype == torch.float64
+            assert not x.isinf().any()
+            assert len(data.columns) == (1 if x.dim() == 1 else x.shape[1])
+        assert set(data.states) <= set(data.columns)
 
 
 def test_old_faithful() -> None:
