@@ -52,12 +52,13 @@ class Drawing:
     def _some(self, values: Mapping[str, Tensor], chains: int, start: int, stop: int) -> dict[str, Tensor]:
         """For draws start..stop of every chain, flattened."""
         count = chains * (stop - start)
-        drawn = self._discrete(values, chains, start, count) if self.reading.support else {}
+        drawn = self.discrete(values, chains, start, count) if self.reading.support else {}
         deterministic = self.reading.deterministic(values, count)
         rest = [n for n, s in self.program.sites.items() if s.kind == "deterministic" and n not in deterministic]
         return drawn | deterministic | deterministic_at(self.program, rest, {**values, **drawn}, count)
 
-    def _discrete(self, values: Mapping[str, Tensor], chains: int, start: int, count: int) -> dict[str, Tensor]:
+    def discrete(self, values: Mapping[str, Tensor], chains: int, start: int, count: int) -> dict[str, Tensor]:
+        """Draws start.. of every chain, chain by chain, (count, *shape)."""
         factors = self.reading.factors(values, count)
 
         def gumbel(site: str, shape: Sequence[int]) -> Tensor:

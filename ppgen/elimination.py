@@ -134,7 +134,9 @@ class Elimination:
         else:
             self.results.append((made, left))
 
-    def run(self, tensors: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def run(
+        self, tensors: Sequence[Tensor], reduce: Callable[[Tensor, int], Tensor] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """-> what is left: () or, with kept plates, one dimension per kept plate (sorted by name); and each Sum's product,
         which drawing back needs."""
         slots = [squeeze(t, f.dims) for t, f in zip(tensors, self.factors, strict=True)]
@@ -143,7 +145,7 @@ class Elimination:
             if isinstance(step, Sum):
                 joint = functools.reduce(torch.add, (align(slots[s], self._dims[s], step.dims) for s in step.slots))
                 products.append(joint)
-                slots.append(log_sum_exp(joint, step.dims.index(step.site)))
+                slots.append((reduce or log_sum_exp)(joint, step.dims.index(step.site)))
             else:
                 t = slots[step.slot]
                 if step.sum_dims:
