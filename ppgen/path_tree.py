@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["tree_log_sum"]
+__all__ = ["tree_log_sum", "tree_walk"]
 
 
 def tree_log_sum(pairs: Tensor, local: Tensor, scaled: bool) -> Tensor:
@@ -27,6 +27,27 @@ def tree_log_sum(pairs: Tensor, local: Tensor, scaled: bool) -> Tensor:
         steps = torch.cat([join(steps[:, 0:even:2], steps[:, 1:even:2]), steps[:, even:]], 1)
     paths = local[:, 0, :, None] + steps[:, 0] if steps.shape[1] else local[:, 0]
     return _summed(paths.flatten(1), lambda x: x.exp().sum(1), 1)
+
+
+def tree_walk(first: Tensor, steps: Tensor, uniforms: Tensor) -> Tensor:
+    """first (P, K), steps (Q, S, K, K) of probabilities, uniforms (B, T) -> states (B, T): the next state for every state that may
+    come before, then maps composed with those that are 1, 2, 4, ... times earlier."""
+    length = uniforms.shape[1]
+    to = torch.stack([_next(steps[..., k, :], uniforms) for k in range(first.shape[-1])], -1)  # (B, T, K)
+    to[:, 0] = _next(first[:, None], uniforms[:, :1])
+    lag = 1
+    while lag < length:
+        to = torch.cat([to[:, :lag], to[:, lag:].gather(-1, to[:, :-lag])], 1)
+        lag *= 2
+    return to[..., 0]
+
+
+def _next(probs: Tensor, uniforms: Tensor) -> Tensor:
+    """(B or 1, T or 1, K), (B, T) -> the state at which the running sum of the probabilities passes the uniform."""
+    running = probs.cumsum(-1)
+    passed = (uniforms[..., None] * running[..., -1:] >= running).sum(-1)
+    last = probs.shape[-1] - 1 - (probs.flip(-1) > 0).to(torch.int8).argmax(-1)  # rounding must not reach a state without probability
+    return torch.minimum(passed, last)
 
 
 def _scaled(a: Tensor, b: Tensor) -> Tensor:

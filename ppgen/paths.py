@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from . import recursions
-from .path_tree import tree_log_sum
+from .path_tree import tree_log_sum, tree_walk
 from .straightline import Composite
 from .tape import current_tape
 
-__all__ = ["PathMarginals", "best_path", "draw_paths", "path_log_sum", "path_marginals"]
+__all__ = ["PathMarginals", "best_path", "draw_paths", "path_log_sum", "path_marginals", "walk"]
 
 
 class PathMarginals(NamedTuple):
@@ -70,6 +70,53 @@ def draw_paths(pairs: Tensor, local: Tensor, uniforms: Tensor) -> Tensor:
     out = np.empty(u.shape, dtype=np.int64)
     recursions.drawn(alpha, in_logs, scaled.pairs, scaled.log_pairs, u, out)
     return torch.from_numpy(out).to(local.device).reshape(len(uniforms), *batch, local.shape[-2])
+
+
+def walk(first: Tensor, steps: Tensor, uniforms: Tensor) -> Tensor:
+    """Paths forward, (*batch, T), by uniforms of that shape: first (*batch, K) and steps (*batch, T or 1, K, K) are probabilities, with
+    batch dimensions that broadcast; entry t of steps leads to time t. Under vmap too."""
+    batch = uniforms.shape[:-1]
+
+    def flat(t: Tensor, rank: int) -> Tensor:
+        tail = t.shape[t.dim() - rank :]
+        if math.prod(t.shape[: t.dim() - rank]) == 1:
+            return t.reshape(1, *tail)
+        return t.expand(*batch, *tail).reshape(-1, *tail)
+
+    paths: Tensor = _Walk.apply(flat(first, 1), flat(steps, 3), uniforms.reshape(-1, uniforms.shape[-1]))
+    return paths.reshape(uniforms.shape)
+
+
+class _Walk(torch.autograd.Function):
+    """first (P, K), steps (Q, S, K, K), uniforms (B, T) -> states (B, T); P and Q are B or 1."""
+
+    @staticmethod
+    def forward(first: Tensor, steps: Tensor, uniforms: Tensor) -> Tensor:
+        if uniforms.device.type != "cpu":
+            return tree_walk(first, steps, uniforms)
+        out = np.empty(uniforms.shape, dtype=np.int64)
+        recursions.walked(_array(first), _array(steps), _array(uniforms), out)
+        return torch.from_numpy(out)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor) -> tuple[Tensor, int]:
+        size = info.batch_size
+        first, steps, uniforms = (t if d is None else t.movedim(d, 0) for t, d in zip(arguments, in_dims, strict=True))
+        uniforms = uniforms if in_dims[2] is not None else uniforms.expand(size, *uniforms.shape)
+        chains = uniforms.shape[1]
+
+        def wide(t: Tensor, dim: int | None) -> Tensor:
+            if dim is None and len(t) == 1:
+                return t
+            t = t.expand(size, *t.shape) if dim is None else t
+            return t.expand(size, chains, *t.shape[2:]).flatten(0, 1)
+
+        paths: Tensor = _Walk.apply(wide(first, in_dims[0]), wide(steps, in_dims[1]), uniforms.flatten(0, 1))
+        return paths.unflatten(0, (size, chains)), 0
 
 
 # Shapes

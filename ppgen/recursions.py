@@ -19,7 +19,7 @@ from numba import njit
 
 from .native.calling import HOW
 
-__all__ = ["DENSE", "FLOOR", "LOGS", "SPARSE", "best", "drawn", "filtered", "marginals", "sums"]
+__all__ = ["DENSE", "FLOOR", "LOGS", "SPARSE", "best", "drawn", "filtered", "marginals", "sums", "walked"]
 
 FLOOR = 1e-100  # pairs above it, relative to the largest of their step, count as having a weight
 TINY = 1e-150  # a state's share of a step, or a step's weight, from which what follows is not trusted
@@ -251,6 +251,17 @@ def _chosen(shares, u):  # type: ignore[no-untyped-def]
             if left < 0.0:
                 break
     return state
+
+
+@njit(cache=True, **HOW)
+def walked(first, steps, uniforms, out):  # type: ignore[no-untyped-def]
+    """out (B, T): paths forward, by uniforms; first (P, K) and steps (Q, S, K, K) are probabilities, entry t of steps leads to time t."""
+    B, T = uniforms.shape
+    for b in range(B):
+        own, last = steps[min(b, steps.shape[0] - 1)], steps.shape[1] - 1
+        for t in range(T):
+            row = first[min(b, first.shape[0] - 1)] if t == 0 else own[min(t, last), out[b, t - 1]]
+            out[b, t] = _chosen(row, uniforms[b, t])
 
 
 @njit(cache=True, **HOW)
