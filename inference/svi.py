@@ -8,16 +8,19 @@ Sources: Hoffman et al., JMLR 14, 2013; Kingma & Welling, ICLR 2014; k-hat: Veht
 """
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
+from ..bounds import Unread
 from ..engine import Nothing, Run, SteppingEngine, drive, require_positive
-from ..errors import DataError, EngineError, GuideError
+from ..errors import CostError, DataError, EliminationError, EngineError, GuideError, PpgenWarning
 from ..guides import FlatGuide
+from ..held_draws import held_draws
 from ..keys import Key
 from ..mode import Start
 from ..objective import Objective
@@ -25,6 +28,9 @@ from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
 from ._autoguide import by_name
+
+if TYPE_CHECKING:
+    from ..targets import LogDensity
 
 __all__ = ["SVI", "Info", "State"]
 
@@ -53,7 +59,9 @@ class SVI(SteppingEngine):
                    callable optimiser keeps its own). Guides by name begin at a mode, in units of its sds: see ppgen/mode.py
     batch_size     rows per step, in epochs without replacement; None takes all
 
-    Discrete sites are drawn back at their exact conditional given the continuous ones, whatever the guide says of them.
+    A family's own `bound` is what its own guide is learned by. Discrete sites are drawn back at their exact conditional given the
+    continuous ones, whatever the guide says of them; where they cannot be summed out and there is a bound, they are drawn from the
+    guide, and provenance["draws"] says so.
     Errors: GuideError (sites that do not match), EngineError (settings), DataError (a loss that is not finite).
     """
 
@@ -87,10 +95,11 @@ class SVI(SteppingEngine):
         begin = time.perf_counter()
         program = Program.of(program, *args, **kwargs).copy()
         require_memory(program, 1, self.num_samples, self.keep)
-        target = self._objective(program, self.batch_size, None)
+        bound = self.guide is None and callable(getattr(program.family, "bound", None))
+        target = self._objective(program, self.batch_size, bound=bound)
         return self._posterior(program, target, drive(self, target), begin)
 
-    def _objective(self, program: Program, batch_size: int | None, start: Start | None) -> Objective:
+    def _objective(self, program: Program, batch_size: int | None, *, start: Start | None = None, bound: bool = False) -> Objective:
         guide = self.guide
         if guide is None and program.family is None:
             guide = "multivariate" if program.dim <= FULL_UP_TO else "normal"
@@ -103,6 +112,7 @@ class SVI(SteppingEngine):
             dtype=self.dtype,
             lowering=self.lowering,
             start=start,
+            bound=bound,
         )
 
     def init(self, target: Objective, key: Key) -> tuple[State, Nothing]:
@@ -143,27 +153,45 @@ class SVI(SteppingEngine):
         return f"loss {float(stats['losses'].mean()):,.2f}"
 
     def _posterior(self, program: Program, target: Objective, run: Run, begin: float) -> Posterior:
-        """Draws from the guide with their log weights on all rows, discrete sites drawn back."""
+        """Draws from the guide with their log weights on all rows."""
         collecting = time.perf_counter()
         params = {n: p.detach() for n, p in run.state.params.items()}
         program.set_params({n: p for n, p in params.items() if n in program.params})
-        whole = target if target.program.batch_size is None else self._objective(program, None, target.start)
-        key = Key(self.seed, self.num_steps, device=target.device)
-        position, log_weights = whole.draws(params, key, self.num_samples)
+        draws, log_weights, note = self._drawn(program, target, params)
         end = time.perf_counter()
+        made = provenance(self, target, {**run.seconds, "collect": end - collecting, "total": end - begin}, run.interrupted)
         return Posterior(
-            draws=self._draws(whole, params, position, key),
+            draws=draws,
             program=program,
             params={n: p for n, p in params.items() if p.numel()},
             log_weights=None if log_weights is None else log_weights[None],
             losses=run.stats["losses"][0],
-            provenance=provenance(self, target, {**run.seconds, "collect": end - collecting, "total": end - begin}, run.interrupted),
+            provenance={**made, "draws": note} if note else made,
         )
+
+    def _drawn(self, program: Program, target: Objective, params: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor | None, str]:
+        """Draws of the pair (1, draws, *shape) and their log weights (draws,), and what is to be said of them. Discrete sites are
+        drawn back; where they cannot be, a bound has learned the guide all the same, and they are drawn from it."""
+        try:
+            bounded = isinstance(target.density, Unread)
+            whole = self._objective(program, None, start=target.start) if bounded or target.program.batch_size is not None else target
+        except (EliminationError, CostError) as error:
+            drawn, log_weights = held_draws(program, self.num_samples, self.seed)
+            note = f"discrete sites as the guide has them, for they cannot be summed out: {error}"
+            if log_weights is None:
+                note = (
+                    f"without log weights, and without the discrete sites that the guide leaves out, for they cannot be summed out: {error}"
+                )
+                warnings.warn(note, PpgenWarning, stacklevel=4)
+            return {n: v[None] for n, v in drawn.items() if self.keep is None or n in self.keep}, log_weights, note
+        key = Key(self.seed, self.num_steps, device=target.device)
+        position, log_weights = whole.draws(params, key, self.num_samples)
+        return self._draws(whole, params, position, key), log_weights, ""
 
     def _draws(self, whole: Objective, params: Mapping[str, Tensor], position: Tensor, key: Key) -> dict[str, Tensor]:
         """(1, draws, *shape) of the sites to keep; those of a plate of which the program shows but some rows are left out."""
         learned = {n: p for n, p in params.items() if n in whole.program.params}
-        draws = whole.density.bind(params=learned).latents(position[None], key)
+        draws = cast("LogDensity", whole.density).bind(params=learned).latents(position[None], key)
         sites = whole.program.sites
         names = [n for n in draws if not whole.subsampled & set(sites[n].plates)] if self.keep is None else self.keep
         return {n: draws[n] for n in names}

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from .elimination import align, squeeze
 from .errors import GuideError, RecordingError
-from .guides import Drawn, FlatGuide, GuideProgram, Noise, RecordedGuide, scale_of
+from .guides import Companion, Drawn, FlatGuide, GuideProgram, Noise, RecordedGuide, scale_of
+from .lowering import WHY, Lowering, check_lowering
 from .mode import Start
 from .program import FromValues, Program
-from .recording import Joint, Recording, read_eagerly, support_of
+from .recording import Joint, Recording, device_of, read_eagerly, support_of
 from .sites import Site
 from .targets import LogDensity
 
-__all__ = ["EagerModel", "Model", "OnPosition", "OnSites", "Pair", "RecordedModel", "inputs_of", "model_of"]
+__all__ = ["EagerModel", "Model", "OnFactors", "OnPosition", "OnSites", "Pair", "RecordedModel", "Unread", "inputs_of", "model_of"]
 
 Inputs = Mapping[str, Tensor]
 Discrete = Mapping[str, tuple[Tensor, Tensor]]
@@ -143,7 +144,24 @@ def model_of(density: LogDensity) -> Model:
     return RecordedModel(density) if density.recording is not None else EagerModel(density)
 
 
-def inputs_of(density: LogDensity) -> dict[str, Tensor]:
+class Unread:
+    """In place of a LogDensity, where a bound is all that is read of a family."""
+
+    recording = None
+
+    def __init__(self, program: Program, dtype: torch.dtype, lowering: str):
+        check_lowering(lowering)
+        self.program, self.dtype, self.device = program, dtype, device_of(program)
+        self.lowering = Lowering(lowering, "asked for") if lowering != "auto" else Lowering("recorded", WHY["recorded"])
+        self.seconds = {"record": 0.0, "check": 0.0, "compile": 0.0}
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the sites; the bound's graph holds the rest."""
+        return repr([(s.name, s.kind, s.distribution, tuple(s.shape)) for s in self.program.sites.values()])
+
+
+def inputs_of(density: LogDensity | Unread) -> dict[str, Tensor]:
     """Data, parameters and rows of a program, in the dtype of the computation where they were in the program's own."""
     p, own = density.program, density.program.dtype
     inputs = {n: p.leaves[int(n.removeprefix("data:"))] for n in p.data}
@@ -274,22 +292,42 @@ class OnPosition:
         return position, self.model.density(position, inputs) - log_q
 
 
-class OnSites:
-    """A guide program, by its graph or by running it."""
+class Run:
+    """A guide program or a bound, by its graph or by running it."""
 
-    def __init__(self, guide: GuideProgram, graph: RecordedGuide | None, model: Model):
-        self.guide, self.graph, self.model, self.point = guide, graph, model, guide.point
-        self.params = dict(guide.params)
+    def __init__(self, companion: Companion, graph: RecordedGuide | None):
+        self.companion, self.graph = companion, graph
+        self.params = dict(companion.params)
         self.noises = graph.noises if graph is not None else {}
         self.random = graph is None or graph.random
 
     def _draw(self, noise: Inputs, inputs: Inputs) -> Drawn:
         if self.graph is not None:
             return self.graph(noise, inputs)
-        g = self.guide
-        params = {n: p if isinstance(p, torch.nn.Parameter) else inputs[f"param:{n}"] for n, p in g.params.items()}
-        rows = {n: inputs[f"rows:{n}"] for n in g.program.rows}
-        return g.replayed(noise, params, rows)
+        c = self.companion
+        params = {n: p if isinstance(p, torch.nn.Parameter) else inputs[f"param:{n}"] for n, p in c.params.items()}
+        rows = {n: inputs[f"rows:{n}"] for n in c.program.rows}
+        return c.replayed(noise, params, rows)
+
+
+class OnFactors(Run):
+    """A family's own bound, which needs no model."""
+
+    point = False
+
+    def elbo(self, noise: Inputs, inputs: Inputs) -> Tensor:
+        return self._draw(noise, inputs).log_q
+
+    def draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        raise GuideError("a bound draws nothing; draws come from the guide")
+
+
+class OnSites(Run):
+    """A guide program in a model."""
+
+    def __init__(self, guide: GuideProgram, graph: RecordedGuide | None, model: Model):
+        super().__init__(guide, graph)
+        self.model, self.point = model, guide.point
 
     def elbo(self, noise: Inputs, inputs: Inputs) -> Tensor:
         drawn = self._draw(noise, inputs)

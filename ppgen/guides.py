@@ -17,14 +17,14 @@ from torch import Tensor
 from torch.distributions import Transform
 from torch.utils._python_dispatch import _disable_current_modes
 
-from .errors import GuideError, PpgenError, RecordingError
+from .errors import GuideError, PpgenError, ProgramError, RecordingError
 from .program import Evaluation, FromGuide, Program, Site
 from .recording import device_of, name_inputs, seeded
 from .sites import Latent
 from .straightline import cut
 from .tape import Steered, Tape, Watch
 
-__all__ = ["Drawn", "FlatGuide", "GuideProgram", "Noise", "RecordedGuide"]
+__all__ = ["BoundProgram", "Companion", "Drawn", "FlatGuide", "GuideProgram", "Noise", "RecordedGuide"]
 
 
 class Noise(NamedTuple):
@@ -119,33 +119,39 @@ def _remembering(transform: Transform) -> Transform:
         return transform
 
 
-class GuideProgram:
-    """A guide that is a program over the model's sites, run with the model's arguments.
+class Companion(ABC):
+    """A program that runs beside a model with the model's arguments: a method of the family, or one of the user's.
 
-    params     unconstrained, by name: the model's, and the guide's own. Statements `pyro.param` of one name are one parameter;
-               a parameter of the guide's module that has the name of one of the model's gets the prefix `guide.`.
-    sites      the continuous latent sites; discrete: those that it gives probabilities to
-    point      some site is a Delta: a point estimate
+    params     unconstrained, by name: the model's, and its own. Statements `pyro.param` of one name are one parameter; a
+               parameter of its module that has the name of one of the model's gets the prefix `guide.`.
+    sites      the continuous latent sites that it draws; discrete: those that it gives probabilities to
 
-    Raises GuideError: arguments or sites that model and guide do not share, other shapes, no reparameterised sampler.
+    Raises GuideError: arguments that do not fit.
     """
 
-    def __init__(self, model: Program, guide: Callable[..., Any] | None = None, seed: int = 0):
-        """guide: None is the family's own. seed: of the values at which `pyro.param` statements begin."""
-        self.model, self.program = model, copy.copy(model)
-        self.method: str | None = "guide" if guide is None else None
+    method: str | None  # of the family; None is a callable of the user's
+    evaluation: ClassVar[type[Evaluation]] = FromSampler
+    sites: list[str]
+    discrete: dict[str, Site]
+
+    def __init__(self, model: Program, fn: Callable[..., Any] | None, method: str, seed: int):
+        """fn: None is the family's own `method`. seed: of the values at which `pyro.param` statements begin."""
+        self.model, self.program, self.what = model, copy.copy(model), method
+        self.method = method if fn is None else None
         own: dict[str, Tensor] = {}
-        if guide is not None:
-            self.program.fn = copy.deepcopy(guide) if isinstance(guide, torch.nn.Module) else guide
+        if fn is not None:
+            self.program.fn = copy.deepcopy(fn) if isinstance(fn, torch.nn.Module) else fn
             own = dict(self.program.fn.named_parameters()) if isinstance(self.program.fn, torch.nn.Module) else {}
-        elif model.family is None:
-            raise GuideError(f"program {model.name!r} has no guide of its own; name one (normal, multivariate, delta) or give a program")
         self.program.params = {**model.params, **{f"guide.{n}" if n in model.params else n: p for n, p in own.items()}}
         self._takes_arguments()
         self.enumerate_dim = -1 - max([model.nesting, *[len(s.shape) for s in model.latent]])
         run = self._first_run(seed)
         self.program.params = {**self.program.params, **run.params}
         self._match(run)
+
+    @abstractmethod
+    def _match(self, run: Evaluation) -> None:
+        """Find `sites` and `discrete` in a run, or raise what is wrong with it."""
 
     @property
     def params(self) -> dict[str, Tensor]:
@@ -156,7 +162,7 @@ class GuideProgram:
         try:
             inspect.signature(getattr(call, "forward", call)).bind(*self.model.args, **self.model.kwargs)
         except TypeError as error:
-            raise GuideError(f"the guide is called with the model's arguments, and they do not fit it: {error}") from error
+            raise GuideError(f"the {self.what} is called with the model's arguments, and they do not fit it: {error}") from error
 
     def _first_run(self, seed: int) -> Evaluation:
         """Once with Pyro's own checks on, which also makes the parameters of `pyro.param` statements."""
@@ -166,12 +172,39 @@ class GuideProgram:
         except PpgenError:
             raise
         except Exception as error:
-            raise GuideError(f"the guide fails: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+            raise GuideError(f"the {self.what} fails: {type(error).__name__}: {str(error).splitlines()[0]}") from error
 
     def run(self, leaves: Sequence[Any], params: Mapping[str, Tensor], rows: Mapping[str, Tensor], **settings: Any) -> Evaluation:
-        """The guide itself, once."""
+        """The program itself, once."""
         settings |= {"leaves": list(leaves), "params": dict(params), "rows": dict(rows)}
-        return self.program.run(FromSampler, method=self.method, enumerate_dim=self.enumerate_dim, **settings)
+        return self.program.run(self.evaluation, method=self.method, enumerate_dim=self.enumerate_dim, **settings)
+
+    def drawn(self, run: Evaluation) -> Drawn:
+        """What one run gives."""
+        zero = torch.zeros((), device=device_of(self.program))
+        log_q = [(s.log_prob * s.scale).sum() for n, s in run.sites.items() if n not in self.discrete]
+        values = {n: run.sites[n].value for n in self.sites}
+        return Drawn(values, sum(log_q, zero), {n: (run.sites[n].log_prob, scale_of(run.sites[n])) for n in self.discrete})
+
+    def replayed(self, noise: Mapping[str, Tensor], params: Mapping[str, Tensor], rows: Mapping[str, Tensor]) -> Drawn:
+        """The program itself, once, its noise as given (none: its own random numbers)."""
+        with Replay(noise, device_of(self.program)) if noise else nullcontext():
+            return self.drawn(self.run(self.program.leaves, params, rows, grad=torch.is_grad_enabled()))
+
+
+class GuideProgram(Companion):
+    """A guide that is a program over the model's sites.
+
+    point      some site is a Delta: a point estimate
+
+    Raises GuideError: arguments or sites that model and guide do not share, other shapes, no reparameterised sampler.
+    """
+
+    def __init__(self, model: Program, guide: Callable[..., Any] | None = None, seed: int = 0):
+        """guide: None is the family's own."""
+        if guide is None and model.family is None:
+            raise GuideError(f"program {model.name!r} has no guide of its own; name one (normal, multivariate, delta) or give a program")
+        super().__init__(model, guide, "guide", seed)
 
     def _match(self, run: Evaluation) -> None:
         """Every continuous latent site of the model is in the guide, and nothing else, in the same shape."""
@@ -192,17 +225,28 @@ class GuideProgram:
         for n, site in self.discrete.items():
             _check_discrete(site, model[n])
 
-    def drawn(self, run: Evaluation) -> Drawn:
-        """What one run gives."""
-        zero = torch.zeros((), device=device_of(self.program))
-        log_q = [(s.log_prob * s.scale).sum() for n, s in run.sites.items() if n not in self.discrete]
-        values = {n: run.sites[n].value for n in self.sites}
-        return Drawn(values, sum(log_q, zero), {n: (run.sites[n].log_prob, scale_of(run.sites[n])) for n in self.discrete})
 
-    def replayed(self, noise: Mapping[str, Tensor], params: Mapping[str, Tensor], rows: Mapping[str, Tensor]) -> Drawn:
-        """The guide itself, once, its noise as given (none: its own random numbers)."""
-        with Replay(noise, device_of(self.program)) if noise else nullcontext():
-            return self.drawn(self.run(self.program.leaves, params, rows, grad=torch.is_grad_enabled()))
+class FactorsAlone(FromGuide):
+    """A bound has no sites to draw."""
+
+    def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
+        raise ProgramError(f"bound samples {msg['name']!r}; it may hold pyro.factor alone, its noise from torch.randn, rand or randint")
+
+
+class BoundProgram(Companion):
+    """A family's `bound`: a program of factors, whose sum is what `drawn` calls log_q. Raises ProgramError: any other site."""
+
+    evaluation = FactorsAlone
+
+    def __init__(self, model: Program):
+        super().__init__(model, None, "bound", 0)
+
+    def _match(self, run: Evaluation) -> None:
+        self.sites, self.discrete = [], {}
+        if others := [n for n, s in run.sites.items() if s.kind not in ("factor", "deterministic")]:
+            raise ProgramError(f"bound observes {_list(others)}; it may hold pyro.factor alone, whose sum estimates the lower bound")
+        if not run.sites:
+            raise ProgramError(f"the bound of {self.model.name!r} has no factor; call pyro.factor in it")
 
 
 class Replay(Tape):
@@ -245,14 +289,14 @@ def _check_discrete(guide: Site, model: Site) -> None:
 
 
 class RecordedGuide:
-    """The graph of a GuideProgram: noise and other inputs -> Drawn.
+    """The graph of a guide, or of a bound: noise and other inputs -> Drawn.
 
     noises   its noise inputs; others: its other inputs (data:*, param:*, rows:*); random: it draws gammas and the like itself
 
     Raises RecordingError.
     """
 
-    def __init__(self, guide: GuideProgram, dtype: torch.dtype):
+    def __init__(self, guide: Companion, dtype: torch.dtype):
         self.guide = guide
         self.constant: frozenset[str] = frozenset()  # data that steer the guide
         tape, run = self._record()

@@ -1,6 +1,6 @@
 """The reading of variational inference: the negative evidence lower bound and its gradient as one graph.
 
-    ELBO = E_q[log p(x, z) - log q(z)], enumerated sites summed out exactly
+    ELBO = E_q[log p(x, z) - log q(z)], enumerated sites summed out exactly; or a family's own estimate of it, its `bound`
 
 The guide's noise is an input of the graph, and so are rows and parameters.
 Sources: Hoffman et al., JMLR 14, 2013; Kingma & Welling, ICLR 2014; Kucukelbir et al., JMLR 18, 2017.
@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from .bounds import EagerModel, OnPosition, OnSites, Pair, RecordedModel, inputs_of
+from .bounds import EagerModel, OnFactors, OnPosition, OnSites, Pair, RecordedModel, Unread, inputs_of
 from .errors import GuideError, RecordingError
-from .guides import FlatGuide, GuideProgram, RecordedGuide
+from .guides import BoundProgram, FlatGuide, GuideProgram, RecordedGuide
 from .keys import NOISE, ROWS, Key, nth
 from .lowering import NO_BATCHING_RULE, Lowering, Run, choose, lower, over_batch
 from .mode import Start, at_mode
@@ -57,6 +57,7 @@ class Objective:
     """Negative ELBO and its gradient by the parameters, mean over particles.
 
     guide    a FlatGuide, or a program over the model's sites; None is the family's own
+    bound    the family's own `bound` in place of the ELBO of one draw; nothing is then read of the model, and there are no draws
     params   the trainable parameters (unconstrained) by name, of the model and of the guide: where learning starts
     density  the model's LogDensity; evaluations counts gradients, one per particle
 
@@ -75,29 +76,54 @@ class Objective:
         dtype: torch.dtype | None = None,
         lowering: str = "auto",
         start: Start | None = None,
+        bound: bool = False,
     ):
         """start: where a FlatGuide begins and its units, of which its parameters are numbers; None finds them."""
         self.full, self.num_particles, self.asked = program, num_particles, lowering
         self.program = program if batch_size is None else program.minibatch(batch_size)
         self.evaluations = 0
-        self.density = LogDensity(self.program, dtype=dtype or program.dtype, lowering=lowering)
+        self.density: LogDensity | Unread
+        if bound:
+            self.density = Unread(self.program, dtype or program.dtype, lowering)
+        else:
+            self.density = LogDensity(self.program, dtype=dtype or program.dtype, lowering=lowering)
         self.dtype, self.device, self.seconds = self.density.dtype, self.density.device, self.density.seconds
         self.lowering = self.density.lowering
-        own = None if isinstance(guide, FlatGuide) else GuideProgram(self.program, guide, key.seed)
-        self.start = start = None if own is not None else start or self._start(key)
-        self.pair: Pair
-        if self.density.recording is not None:
+        self.start: Start | None = None
+        pair = self._pair(guide, start, key)
+        if self.lowering.name != "eager":
             try:
-                self.pair = self._recorded(guide, own, start)
+                begin = time.perf_counter()
+                self.pair = pair(True)
+                self.seconds["record"] += time.perf_counter() - begin
                 self._prepare()
-                self._check(self._eager(guide, own, start), key)
+                self._check(pair(False), key)
             except RecordingError as error:
                 if lowering != "auto":
                     raise
                 self.lowering = Lowering("eager", f"cannot be recorded: {error}")
         if self.lowering.name == "eager":
-            self.pair = self._eager(guide, own, start)
+            self.pair = pair(False)
             self._prepare()
+
+    def _pair(self, guide: FlatGuide | Callable[..., Any] | None, start: Start | None, key: Key) -> Callable[[bool], Pair]:
+        """What makes the pair: of the recorded graphs, or of the programs themselves."""
+        density = self.density
+        if isinstance(density, Unread):
+            bound = BoundProgram(self.program)
+            return lambda recorded: OnFactors(bound, RecordedGuide(bound, self.dtype) if recorded else None)
+        if isinstance(guide, FlatGuide):
+            self.start = placed = start or self._start(key)
+            return lambda recorded: OnPosition(guide, RecordedModel(density) if recorded else EagerModel(density), placed)
+        own = GuideProgram(self.program, guide, key.seed)
+
+        def on_sites(recorded: bool) -> Pair:
+            if not recorded:
+                return OnSites(own, None, EagerModel(density, own.discrete))
+            graph = RecordedGuide(own, self.dtype)
+            return OnSites(own, graph, RecordedModel(density, graph.discrete))
+
+        return on_sites
 
     def _start(self, key: Key) -> Start:
         """Where a flat guide begins. Its position holds every continuous site, so none may come and go with the rows."""
@@ -113,18 +139,6 @@ class Objective:
         """Plates of which one step sees some rows."""
         plate = self.program.data_plate
         return {plate if n == ARGUMENTS else n for n in self.program.rows}  # type: ignore[misc]
-
-    def _recorded(self, guide: Any, own: GuideProgram | None, start: Start | None) -> Pair:
-        begin = time.perf_counter()
-        graph = None if own is None else RecordedGuide(own, self.dtype)
-        model = RecordedModel(self.density, graph.discrete if graph is not None else None)
-        pair = OnPosition(guide, model, start) if own is None else OnSites(own, graph, model)  # type: ignore[arg-type]
-        self.seconds["record"] += time.perf_counter() - begin
-        return pair
-
-    def _eager(self, guide: Any, own: GuideProgram | None, start: Start | None) -> Pair:
-        model = EagerModel(self.density, own.discrete if own is not None else None)
-        return OnPosition(guide, model, start) if own is None else OnSites(own, None, model)  # type: ignore[arg-type]
 
     def _prepare(self) -> None:
         """Parameters at the start: the guide's, and those of the model that its density depends on."""

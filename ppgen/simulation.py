@@ -67,11 +67,13 @@ def simulate(
     *,
     seed: int,
     stream: int = PREDICT,
+    method: str | None = None,
 ) -> dict[str, Tensor]:
     """`count` runs forward: every site that is drawn or computed, (count, *shape).
 
     given     latent site -> (count, *shape): values that it takes
     stream    of the key: simulations with one seed and different streams are independent
+    method    of a Family that is run in place of its model ("guide")
 
     Raises ProgramError: a site that cannot be drawn, sites that differ from run to run.
     """
@@ -79,7 +81,7 @@ def simulate(
 
     def run(values: Sequence[Tensor], index: Tensor | None) -> dict[str, Tensor]:
         given = dict(zip(typed, values, strict=True))
-        return program.run(Forward, given=given, index=index).values
+        return program.run(Forward, given=given, index=index, method=method).values
 
     def batched(part: slice) -> dict[str, Tensor]:
         index = torch.arange(count)[part]
