@@ -23,9 +23,10 @@ from ._trajectory import AVERAGE, DRAWS, ERROR, FLOAT, HEAD, HERE, JOB, LP, MADE
 if TYPE_CHECKING:
     from ..native.kernel import BoundKernel
 
-__all__ = ["Averaging", "Drawn", "Sampler", "State", "Workshop", "evaluate"]
+__all__ = ["GAMMA", "Averaging", "Drawn", "Sampler", "State", "Workshop", "evaluate"]
 
 DONE = object()
+GAMMA = 0.05  # of dual averaging
 COUNTS, TRUTHS = ("n_steps", "tree_depth"), ("diverging",)  # stats that are no reals
 
 
@@ -101,9 +102,20 @@ class Workshop:
         self.pool = ThreadPoolExecutor(threads or processors(), "chain")  # its threads start when they are needed, and end with it
         self.benches: list[_Bench] = []
 
-    def draw(self, state: State, step_size: Tensor, averaging: Averaging, metric: Metric, key: Key, count: int, aim: float) -> Drawn:
-        """A block of `count` draws, or fewer where the flag is set; `aim`: acceptance rate to adapt the step size to, or 0."""
-        work = _Work(self.sampler, metric, key, count, aim)
+    def draw(
+        self,
+        state: State,
+        step_size: Tensor,
+        averaging: Averaging,
+        metric: Metric,
+        key: Key,
+        count: int,
+        aim: float = 0.0,
+        gamma: float = GAMMA,
+    ) -> Drawn:
+        """A block of `count` draws, or fewer where the flag is set; `aim`: acceptance rate to adapt the step size to, or 0;
+        `gamma`: of dual averaging."""
+        work = _Work(self.sampler, metric, key, count, aim, gamma)
         work.fill(state, step_size, averaging)
         work.jobs["stop"] = self.flag.ctypes.data
         before, everyone = self.density.evaluations, list(range(len(key.chains)))
@@ -158,7 +170,7 @@ class Workshop:
 class _Work:
     """The memory of a block: a job for each chain, and what the jobs point to."""
 
-    def __init__(self, sampler: Sampler, metric: Metric, key: Key, count: int, aim: float):
+    def __init__(self, sampler: Sampler, metric: Metric, key: Key, count: int, aim: float, gamma: float):
         (chains, self.dim), self.names = metric.scale.shape, sampler.stats
         self.memory = np.zeros((chains, HEAD + sampler.rows * self.dim + SPILL))
         self.draws, self.stats = np.empty((chains, count, self.dim)), np.empty((chains, count, len(sampler.stats)))
@@ -168,7 +180,8 @@ class _Work:
         pointed = {"memory": self.memory, "draws": self.draws, "gradients": self.gradients, "stats": self.stats, **self.metric}
         for name, array in pointed.items():
             jobs[name] = array.ctypes.data + np.arange(chains) * array[0].nbytes
-        jobs["dim"], jobs["columns"], jobs["count"], jobs["aim"] = self.dim, len(sampler.stats), count, aim
+        jobs["dim"], jobs["columns"], jobs["count"] = self.dim, len(sampler.stats), count
+        jobs["aim"], jobs["gamma"] = aim, gamma
         jobs["rank"], jobs["triangular"] = metric.values.shape[1], metric.triangle.shape[1]
         jobs["seed"], jobs["chain"], jobs["first"] = key.seed, key.chains, key.draw
 

@@ -73,7 +73,7 @@ JOB = np.dtype(
         ("rank", "i8"), ("triangular", "i8"),  # how many vectors it has, and rows of the triangle
         ("seed", "u8"), ("chain", "i8"), ("first", "i8"),  # the key; index of the first draw
         ("count", "i8"),
-        ("aim", "f8"),  # acceptance rate that the step size is adapted to, or 0
+        ("aim", "f8"), ("gamma", "f8"),  # acceptance rate that the step size is adapted to, or 0; how firmly
         ("draws", "i8"),  # address: (count, dim)
         ("gradients", "i8"),  # address: (count, dim), not there where aim is 0
         ("stats", "i8"), ("columns", "i8"),  # address: (count, columns)
@@ -245,12 +245,12 @@ def stats(job, i):  # type: ignore[no-untyped-def]
 
 @part
 def adapt(job, acceptance_rate):  # type: ignore[no-untyped-def]
-    """Nesterov's dual averaging of the log step size, with gamma = 0.05, t0 = 10, kappa = 0.75."""
+    """Nesterov's dual averaging of the log step size, with t0 = 10, kappa = 0.75. A large gamma makes for small swings."""
     h = head(job)
     h[DRAWS] += 1.0
     eta = 1.0 / (h[DRAWS] + 10.0)
     h[ERROR] = (1.0 - eta) * h[ERROR] + eta * (job.aim - acceptance_rate)
-    log_step = h[TARGET] - math.sqrt(h[DRAWS]) / 0.05 * h[ERROR]
+    log_step = h[TARGET] - math.sqrt(h[DRAWS]) / job.gamma * h[ERROR]
     weight = h[DRAWS] ** -0.75
     h[AVERAGE] = weight * log_step + (1.0 - weight) * h[AVERAGE]
     h[STEP] = math.exp(log_step)

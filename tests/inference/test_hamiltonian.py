@@ -17,7 +17,7 @@ from ppgen.inference._blocks import Averaging, State, Workshop
 from ppgen.inference._hamiltonian import HamiltonianEngine, crossing, schedule
 from ppgen.inference._metric import METRICS, Metric
 from ppgen.keys import Key
-from tests.tools.machine import curved, normal
+from tests.tools.machine import curved, eight_schools, normal
 
 COUNT = 10_000
 
@@ -156,3 +156,12 @@ def test_the_first_step_size_is_neither_hopeless_nor_timid() -> None:
         unit, one = Metric.diagonal(torch.ones_like(position)), torch.ones(8, dtype=torch.float64)
         step = crossing(density, state, one, unit, Key(0, 0, tuple(range(8))), 0)
         assert ((step / scale > 0.1) & (step / scale < 4)).all()
+
+
+@pytest.mark.parametrize("aim", [0.7, 0.8, 0.9])
+@pytest.mark.parametrize("engine", [NUTS, HMC])
+def test_the_acceptance_rate_is_what_is_asked_for(engine: type[HamiltonianEngine], aim: float) -> None:
+    """Mean over six seeds and two targets."""
+    for target in (normal(np.geomspace(0.1, 30.0, 40), native=True), eight_schools(native=True)):
+        rates = [drive(engine(seed=s, target_accept_prob=aim, num_samples=300, progress=False), target).stats for s in range(6)]
+        assert float(torch.stack([r["acceptance_rate"].mean() for r in rates]).mean()) == pytest.approx(aim, abs=0.04)
