@@ -1,6 +1,6 @@
 """Block models with weights and blocks integrated out: at labels, in the mean over independent ones, and over all labelings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,11 +11,11 @@ from torch import Tensor
 from ..errors import CostError
 from ._block_graph import Pairs, placement
 
-__all__ = ["Collapsed", "Start", "enumerated", "improved"]
+__all__ = ["Collapsed", "best_start", "enumerated"]
 
 MOST = 2**22  # labelings to go through
 CHUNK = 2**22  # numbers of one batch of them
-SWEEPS = 30  # of a search
+SHORT, LONG, PROMISING = 6, 30, 3  # sweeps of the search for a start, and how many guesses are improved in full
 TILT = 3.0  # logit of a guess, and of the surest node where learning starts
 
 
@@ -70,25 +70,35 @@ def _log_beta(a: Tensor, b: Tensor) -> Tensor:
 
 
 class Start(NamedTuple):
-    """logits (N, K), and the evidence lower bound there, nats."""
+    """member (N, K), and the evidence lower bound there, nats."""
 
-    logits: Tensor
+    member: Tensor
     bound: float
 
 
-def improved(collapsed: Collapsed, edges: Tensor, labels: Tensor, seed: int) -> Start:
-    """From labels (N,) by sweeps q_i <- softmax of the bound's gradient by q_i, which is where the bound is highest with the others
-    held; half of the nodes at a time, as all at once may swing. Source: Latouche et al. (2012), section 3."""
-    generator = torch.Generator().manual_seed(seed)
+def best_start(collapsed: Collapsed, edges: Tensor, guesses: Iterable[Tensor], seed: int) -> Tensor:
+    """Logits (N, K) where learning begins: all guesses (N,) are improved a little, the most promising in full, and the best is
+    taken. No node begins surer than TILT."""
     k = collapsed.pairs.num_communities
-    member = (TILT * torch.nn.functional.one_hot(labels, k).double()).softmax(-1).to(edges.device)
-    for _ in range(SWEEPS):
-        for half in (torch.rand(len(labels), generator=generator) < 0.5).to(edges.device)[None] ^ torch.tensor([[False], [True]]):
+    tilted = [(TILT * torch.nn.functional.one_hot(labels, k).double()).softmax(-1).to(edges.device) for labels in guesses]
+    tried = [_improved(collapsed, edges, member, SHORT, seed) for member in tilted]
+    promising = sorted(tried, key=lambda s: -s.bound)[:PROMISING]
+    best = max((_improved(collapsed, edges, s.member, LONG, seed) for s in promising), key=lambda s: s.bound)
+    return best.member.log().clamp(min=-TILT)
+
+
+def _improved(collapsed: Collapsed, edges: Tensor, member: Tensor, sweeps: int, seed: int) -> Start:
+    """By sweeps q_i <- softmax of the bound's gradient by q_i, which is where the bound is highest with the others held; half of
+    the nodes at a time, as all at once may swing. Source: Latouche et al. (2012), section 3."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(sweeps):
+        first = (torch.rand(len(member), generator=generator) < 0.5).to(edges.device)
+        for half in (first, ~first):
             at = member.requires_grad_()
             (slope,) = torch.autograd.grad(collapsed.in_mean(at, edges), at)
             member = torch.where(half[:, None], slope.softmax(-1), at.detach())
     entropy = -torch.special.xlogy(member, member).sum()
-    return Start(member.log().clamp(min=-TILT), float(collapsed.in_mean(member, edges) + entropy))
+    return Start(member, float(collapsed.in_mean(member, edges) + entropy))
 
 
 # All labelings

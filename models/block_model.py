@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import DataError, NameNotFoundError, ProgramError
 from ..family import Family
-from ._block_evidence import Collapsed, enumerated, improved
+from ._block_evidence import Collapsed, best_start, enumerated
 from ._block_graph import BlockGraph, Pairs
 from ._communities import guesses
 from ._mixture import positive
@@ -54,6 +54,7 @@ class StochasticBlockModel(Family):
     edge_prior: Tensor  # (2,)
     outward: Tensor  # (N,) propensities
     inward: Tensor  # (N,)
+    logits: Tensor  # (N, K) of the guide
 
     def __init__(
         self,
@@ -70,7 +71,8 @@ class StochasticBlockModel(Family):
         seed: int = 0,
     ):
         super().__init__()
-        kind = kind or ("poisson" if degree_corrected else "bernoulli")
+        if kind is None:
+            kind = "poisson" if degree_corrected else "bernoulli"
         if kind not in get_args(Kind):
             raise NameNotFoundError(f"no kind {kind!r}; there are {', '.join(get_args(Kind))}")
         if degree_corrected and kind == "bernoulli":
@@ -80,7 +82,8 @@ class StochasticBlockModel(Family):
         if num_communities < 1:
             raise ProgramError(f"num_communities must be at least 1, got {num_communities}")
         self.num_communities, self.kind, self.directed, self.weight = num_communities, kind, directed, weight
-        self.degree_corrected, self.nodes = degree_corrected, ()
+        self.degree_corrected = degree_corrected
+        self.nodes: tuple[Any, ...] = ()
         known = None if like is None else self._read(like, num_nodes)
         self.nodes = known.nodes if known is not None else tuple(range(num_nodes or 0))
         if not self.nodes:
@@ -258,6 +261,4 @@ class StochasticBlockModel(Family):
         n, k = len(self.nodes), self.num_communities
         if known is None or k == 1:
             return 0.1 * torch.randn(n, k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        collapsed = self._collapsed()
-        tried = [improved(collapsed, known.edges, labels, seed) for labels in guesses(known.edges, n, k, seed, RANDOM)]
-        return max(tried, key=lambda found: found.bound).logits
+        return best_start(self._collapsed(), known.edges, guesses(known.edges, n, k, seed, RANDOM), seed)

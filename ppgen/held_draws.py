@@ -19,7 +19,7 @@ from .simulation import simulate
 
 __all__ = ["held_draws"]
 
-CHUNK = 2**24  # numbers that the sites of one batch of draws may hold
+CHUNK = 2**22  # numbers that the sites of one batch of draws may hold
 
 
 def held_draws(program: Program, count: int, seed: int) -> tuple[dict[str, Tensor], Tensor | None]:
