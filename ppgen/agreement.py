@@ -74,12 +74,18 @@ def difference(a: Tensor, b: Tensor) -> float:
 
 
 def agree(
-    recording: "Recording", factors: Callable[[Tensor], Mapping[str, Tensor]], positions: Tensor, value: Tensor, gradient: Tensor
+    recording: "Recording",
+    factors: Callable[..., Mapping[str, Tensor]],
+    positions: Tensor,
+    value: Tensor,
+    gradient: Tensor,
+    held: Tensor | None = None,
 ) -> None:
     """Raise unless a recording agrees with eager Pyro at every one of dispersed points.
 
     factors     position (dim,) -> site -> its factor, read from the recording
     positions   (points, dim); value (points,) and gradient (points, dim) as the compiled density gives them
+    held        (points, elements) whole numbers of held sites, where there are any: `factors` is given those of the point too
     """
     p = recording.program
     tolerance = 1e-9 if recording.dtype == positions.dtype == torch.float64 else 1e-4
@@ -87,9 +93,11 @@ def agree(
     seen = False
     for i, point in enumerate(positions):
         at = point.to(recording.dtype)
+        given = () if held is None else (held[i],)
+        settings = {"held": recording.holding.inside(held[i])} if held is not None else {}
         try:
             with seeded(100 + i):
-                total, run, slope = _read(p, at)
+                total, run, slope = _read(p, at, settings)
         except torch.linalg.LinAlgError as error:  # a factorisation that does not exist here is nan in a graph
             if value[i].isfinite():
                 raise RecordingError(f"the recorded density is finite where the program fails: {error}") from error
@@ -97,19 +105,21 @@ def agree(
         if not seen:
             seen = True
             with seeded(200):
-                again, *_ = _read(p, at)
+                again, *_ = _read(p, at, settings)
             if difference(again, total) > tolerance:
                 raise ProgramError(
                     f"the density of program {p.name!r} differs from run to run: it uses random numbers outside its sample sites, or "
                     "changes something that it reads"
                 )
-        recorded = factors(point)
+        recorded = factors(point, *given)
         _agree_in_factors(recorded, run, tolerance)
         gap = difference(value[i], total)
         if gap > tolerance:
             raise RecordingError(f"the recorded density disagrees with the program by {gap:.2g} (relative)")
         if at.numel() and torch.isfinite(total):
-            _agree_in_gradient(recording, at, gradient[i], slope, 100 + i)
+            _agree_in_gradient(recording, at, gradient[i], slope, 100 + i, settings)
+        if held is not None and len(recording.holding.sites) == len(p.discrete):
+            _agree_as_written(recording, run, held[i], tolerance)
         if recording.support:
             _agree_at_assignment(recording, recorded, run, tolerance, generator)
 
@@ -124,27 +134,29 @@ def _agree_in_factors(recorded: Mapping[str, Tensor], run: Evaluation, tolerance
             )
 
 
-def _read(program: Program, at: Tensor) -> tuple[Tensor, Evaluation, Tensor | None]:
+def _read(program: Program, at: Tensor, settings: Mapping[str, Any]) -> tuple[Tensor, Evaluation, Tensor | None]:
     """Log density () by the program itself, the run, and the gradient (dim,): None where autograd refuses, for an `out=` or a write
     to what the backward pass needs, which a graph does not mind."""
     leaf = at.clone().requires_grad_()
     try:
-        total, run = read_eagerly(program, leaf, grad=True)
+        total, run = read_eagerly(program, leaf, grad=True, **settings)
         (slope,) = torch.autograd.grad(total, leaf, allow_unused=True) if total.requires_grad else (None,)
     except torch.linalg.LinAlgError:
         raise
     except RuntimeError:
-        return *read_eagerly(program, at), None
+        return *read_eagerly(program, at, **settings), None
     return total.detach(), run, torch.zeros_like(at) if slope is None else slope
 
 
-def _agree_in_gradient(recording: "Recording", at: Tensor, gradient: Tensor, slope: Tensor | None, seed: int) -> None:
+def _agree_in_gradient(
+    recording: "Recording", at: Tensor, gradient: Tensor, slope: Tensor | None, seed: int, settings: Mapping[str, Any]
+) -> None:
     """The gradient against autograd through the program itself, or, where there is none, against differences of its values."""
     double = recording.dtype == gradient.dtype == torch.float64
     tolerance = 1e-6 if double else 1e-3
     if slope is None:
         with seeded(seed):
-            slope, gradient = _by_differences(recording.program, at, gradient, 1e-5 if double else 1e-2)
+            slope, gradient = _by_differences(recording.program, at, gradient, 1e-5 if double else 1e-2, settings)
         tolerance = 1e-5 if double else 0.05
     if not torch.isfinite(slope).all():
         return
@@ -153,11 +165,24 @@ def _agree_in_gradient(recording: "Recording", at: Tensor, gradient: Tensor, slo
         raise RecordingError(f"the recorded gradient disagrees with the program by {gap:.2g} (relative)")
 
 
-def _by_differences(program: Program, at: Tensor, gradient: Tensor, step: float) -> tuple[Tensor, Tensor]:
+def _by_differences(program: Program, at: Tensor, gradient: Tensor, step: float, settings: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
     """Derivatives along three random directions: of the program's values, and as a gradient gives them."""
     directions = torch.randn(3, len(at), dtype=at.dtype).to(at)
-    ends = [[read_eagerly(program, at + sign * step * d)[0] for sign in (1, -1)] for d in directions]
+    ends = [[read_eagerly(program, at + sign * step * d, **settings)[0] for sign in (1, -1)] for d in directions]
     return torch.stack([(up - down) / (2 * step) for up, down in ends]), directions @ gradient.to(at)
+
+
+def _agree_as_written(recording: "Recording", run: Evaluation, held: Tensor, tolerance: float) -> None:
+    """A held value without dimensions was given some, to the left of all plates. Against a run with every value in its own shape."""
+    values = {n: s.value.detach() for n, s in run.sites.items() if s.continuous}
+    written = recording.program.run(FromValues, values={**values, **recording.holding.values(held)})
+    for n, s in run.sites.items():
+        mine, own = (torch.as_tensor(x.log_prob).detach().sum() for x in (s, written.sites[n]))
+        if difference(mine, own) > tolerance:
+            raise RecordingError(
+                f"the factor of site {n!r} is another one where held sites without dimensions have a dimension of their own: does the "
+                "program count dimensions from the left?"
+            )
 
 
 def _agree_at_assignment(
@@ -187,7 +212,7 @@ def _agree_at_assignment(
                 raise EliminationError(f"site {n!r} mixes the enumerated site {x!r} across its plate {', '.join(sorted(outside))}")
         got = recording.gather(n, recorded[n][None], assignment)[0]
         want = torch.as_tensor(site.log_prob)
-        order = [d for d in recording.sites[n].dims if d is not None and d not in recording.support]
+        order = [d for d in recording.sites[n].dims if d is not None and d not in joint.with_previous(assignment)]
         plates = order + (sorted(set().union(*[joint.inside[d] for d in uses]) - set(order)) if uses else [])
         gap = _difference_in(got, plates, want, recording, n)
         if gap > tolerance:

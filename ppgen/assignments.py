@@ -54,15 +54,15 @@ class Assignments:
 
     def held(self, name: str, factor: Tensor, held: Mapping[str, Assignment]) -> Tensor:
         """A site's factor (n, *dims) with the held enumerated dimensions read at their values, size 1 where they were."""
-        dims = self.joint.sites[name].dims
-        used = {d: held[d] for d in dims if d is not None and d in held}
+        dims, at = self.joint.sites[name].dims, self.joint.with_previous(held)
+        used = {d: at[d] for d in dims if d is not None and d in at}
         if not used:
             return factor
-        sizes = list(zip(factor.shape[1:], dims, strict=True))
-        named = factor.reshape(len(factor), *[k for k, d in sizes if d is not None])
-        rest = [d for d in dims if d is not None and d not in held]
-        read = gather(named, [d for d in dims if d is not None], used, rest)
-        return read.reshape(len(factor), *[1 if d is None or d in held else k for k, d in sizes])
+        named = factor.reshape(len(factor), *[k for k, d in zip(factor.shape[1:], dims, strict=True) if d is not None])
+        left = self.joint.held_dims(name, held)
+        read = gather(named, [d for d in dims if d is not None], used, [d for d in left if d is not None])
+        sizes = iter(read.shape[1:])
+        return read.reshape(len(factor), *[1 if d is None else next(sizes) for d in left])
 
     def largest(self, name: str) -> int:
         """Elements of a site's factor at one point."""

@@ -151,11 +151,11 @@ class Conditionals:
             given = [factors[n] for n in names]
             value, *products = over_batch(lambda *t, plan=plan: _best(plan, t), given, count)
             total = total + value * self._scales[names[0]]
-            found = draw_back(plan, products, count, lambda _, shape, like=value: like.new_zeros(tuple(shape)))
+            found = draw_back(plan, products, count, None)
             out |= {n: self.assignments.values(n, a) for n, a in found.items()}
         return {n: out[n] for n in self.support}, total
 
 
 def _best(plan, tensors):
-    value, products = plan.run(tensors, torch.amax)
+    value, products = plan.run(tensors, best=True)
     return value, *products

@@ -14,14 +14,17 @@ import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.distributions.util import scale_and_mask
 from pyro.poutine.enum_messenger import EnumMessenger
+from pyro.poutine.runtime import _ENUM_ALLOCATOR
 from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor
 from torch.distributions import transform_to
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
+from .chains import chain_of
+from .elimination import previous
 from .errors import EliminationError, ProgramError
-from .observing import check_observed, count_once, hide_masked
+from .observing import check_observed, count_once, hide_masked, mask_of
 from .sites import Latent, Plate, Site, distribution_name, kind_of
 
 __all__ = ["Evaluation", "Swap"]
@@ -37,6 +40,7 @@ class Evaluation(EnumMessenger):
     tape            marks the value of each site while recording
     boost           (plate, factor): sites inside the data plate are scaled by it where the arguments' rows are gathered
     check           observed values are checked: NaN and the support
+    held            discrete sites that have these values and are neither summed out nor counted as latent
     """
 
     def __init__(
@@ -49,9 +53,11 @@ class Evaluation(EnumMessenger):
         tape: Any = None,
         boost: tuple[str, float] | None = None,
         check: bool = False,
+        held: Mapping[str, Tensor] | None = None,
     ):
         super().__init__(enumerate_dim)
         self.enumerate_dim, self.tape, self.boost, self.check, self.own = enumerate_dim, tape, boost, check, own
+        self.held = held or {}
         self.params = {} if params is None else params
         self.rows = {} if rows is None else rows
         self.sites: dict[str, Site] = {}
@@ -87,23 +93,67 @@ class Evaluation(EnumMessenger):
                 check_observed(msg)
             msg["value"] = hide_masked(msg)
         given = msg["is_observed"] or msg["done"]
-        if kind == "latent" and not given and fn.support.is_discrete and self.enumerate_dim is not None:
+        held = kind == "latent" and not given and msg["name"] in self.held
+        if kind == "latent" and not (given or held) and fn.support.is_discrete and self.enumerate_dim is not None:
             self._must_be_finite(msg)
             msg["infer"].update(enumerate="parallel", expand=False)
+        if held:
+            msg["infer"]["enumerate"] = None
         if self.enumerate_dim is not None:
-            super()._pyro_sample(msg)  # enumerates, or notes which enumeration dimensions are in scope
+            self._enumerate(msg)
         if given or msg["done"]:
+            return
+        if held:
+            msg["value"], msg["done"], msg["infer"]["_ppgen_held"] = self.held[msg["name"]], True, True
             return
         value, latent = self.latent_value(msg) if kind == "latent" else (fn.rsample(), None)  # a Delta
         msg["infer"]["_ppgen"] = latent
         msg["value"], msg["done"] = value, True
 
     def _must_be_finite(self, msg: Any) -> None:
-        if not msg["fn"].has_enumerate_support:
+        if not msg["fn"].has_enumerate_support and chain_of(msg["fn"]) is None:
             raise EliminationError(
                 f"latent site {msg['name']!r} is discrete ({distribution_name(msg['fn'])}) and has no finite support to sum over; "
                 "observe it, condition on it, or give the program a distribution with finite support"
             )
+
+    def _enumerate(self, msg: Any) -> None:
+        """Gives a site that is to be enumerated its support, or notes which enumeration dimensions are in scope. A chain's support are
+        its states at one time, in a dimension of their own; those at the time before have another one."""
+        fn, name = msg["fn"], msg["name"]
+        chain = chain_of(fn)
+        if chain is None or msg["is_observed"] or msg["done"] or msg["infer"].get("enumerate") != "parallel":
+            super()._pyro_sample(msg)
+            return
+        frames = [f for f in msg["cond_indep_stack"] if f.vectorized and f.dim == -1]
+        if fn.event_dim or not frames:
+            raise EliminationError(
+                f"site {name!r} is a DiscreteChain outside of a plate over time: sample it as it is, without to_event, inside "
+                f'pyro.plate("time", {fn.shape()[-1]}, dim=-1)'
+            )
+        if frames[0].full_size not in (None, frames[0].size):
+            raise EliminationError(f"site {name!r}: plate {frames[0].name!r}, the time of a DiscreteChain, cannot be subsampled")
+        msg["fn"] = chain.states()
+        super()._pyro_sample(msg)
+        msg["fn"] = fn
+        dim, id_ = _ENUM_ALLOCATOR.allocate(None)
+        self.enumerated[id_] = previous(name)
+        msg["infer"]["_dim_to_id"][dim] = id_
+        msg["infer"]["_ppgen_chain"] = frames[0].name, dim
+
+    def _log_prob(self, msg: Any, unknown: bool) -> tuple[Any, str | None]:
+        """Of a site, and a chain's plate of time where it is enumerated."""
+        fn, value = msg["fn"], msg["value"]
+        chain = chain_of(fn) if unknown else None
+        if chain is None or fn.event_dim:
+            return scale_and_mask(fn.log_prob(value), 1.0, msg["mask"]), None
+        time, dim = msg["infer"].pop("_ppgen_chain", (None, 0))
+        mask = mask_of(msg)
+        if time is None:
+            log_prob = chain.log_prob(value)
+            return log_prob if mask is None else chain.resting(log_prob, value, torch.as_tensor(mask)), None
+        pairs = chain.pairs if mask is None else chain.resting_pairs(torch.as_tensor(mask))
+        return _in_dimensions(pairs, dim, msg["infer"]["_enumerate_dim"]), time
 
     def _subsample(self, msg: Any) -> None:
         """The index of a subsampled plate is an input, never a draw."""
@@ -119,16 +169,16 @@ class Evaluation(EnumMessenger):
         if self.enumerate_dim is not None:
             super()._pyro_post_sample(msg)
         latent: Latent | None = msg["infer"].pop("_ppgen", None)
-        kind = kind_of(msg)
+        kind = "held" if msg["infer"].pop("_ppgen_held", False) else kind_of(msg)
         raw = msg["value"] if latent is None else latent.raw
         if latent is None and kind != "factor":
-            msg["value"] = self.mark(raw, msg["name"] if kind in ("latent", "deterministic") else "observed:" + msg["name"])
+            msg["value"] = self.mark(raw, msg["name"] if kind in ("latent", "held", "deterministic") else "observed:" + msg["name"])
         self.sites[msg["name"]] = self._site(msg, kind, raw, latent)
 
     def _site(self, msg: Any, kind: str, raw: Any, latent: Latent | None) -> Site:
         name, fn, value = msg["name"], msg["fn"], msg["value"]
         discrete = kind == "latent" and latent is None
-        log_prob = scale_and_mask(fn.log_prob(value), 1.0, msg["mask"])
+        log_prob, time = self._log_prob(msg, discrete or kind == "held")
         if discrete and name.endswith("_unobserved") and isinstance(msg["mask"], Tensor):
             log_prob = count_once(log_prob, value, fn, msg["mask"])
         frames = sorted((f for f in msg["cond_indep_stack"] if f.vectorized), key=lambda f: f.dim)
@@ -147,16 +197,18 @@ class Evaluation(EnumMessenger):
             distribution=distribution_name(fn),
             value=value,
             rows=latent.rows if latent is not None else None,
+            time=time,
             log_prob=log_prob,
             scale=msg["scale"] * self.boost[1] if boosted else msg["scale"],  # type: ignore[index]
             raw=raw,
             log_jacobian=latent.log_jacobian if latent is not None else None,
             unconstrained=latent.unconstrained if latent is not None else None,
-            dims=self._dims(name, log_prob, msg["infer"], {f.dim: f.name for f in frames}),
+            dims=self._dims(name, log_prob, msg["infer"], {f.dim: f.name for f in frames}, time is not None),
         )
 
-    def _dims(self, name: str, log_prob: Any, infer: Mapping[str, Any], plates: Mapping[int, str]) -> tuple[str | None, ...]:
-        """A name for each dimension of a factor: its plate, its enumerated site, or a bare batch dimension."""
+    def _dims(self, name: str, log_prob: Any, infer: Mapping[str, Any], plates: Mapping[int, str], chain: bool) -> tuple[str | None, ...]:
+        """A name for each dimension of a factor: its plate, its enumerated site, or a bare batch dimension. The pairs of a chain
+        lack the plates in which they are all the same."""
         names: list[str | None] = []
         ids = infer.get("_dim_to_id", {})
         if self.enumerate_dim is not None and "_enumerate_dim" in infer:
@@ -168,6 +220,8 @@ class Evaluation(EnumMessenger):
             if self.enumerate_dim is not None and d <= self.enumerate_dim:
                 site = self.enumerated.get(ids.get(d, -1))
                 names.append(site if wide or site in self.single else None)
+            elif chain and not wide:
+                names.append(None)
             else:
                 names.append(plates.get(d, f"dim{d}:{log_prob.shape[d]}" if wide else None))
         return tuple(names)
@@ -205,6 +259,13 @@ class Evaluation(EnumMessenger):
         else:
             value = initial() if callable(initial) and not isinstance(initial, Tensor) else initial
             self.params[name] = self._transforms[name].inv(torch.as_tensor(value)).detach().clone()
+
+
+def _in_dimensions(pairs: Tensor, before: int, now: int) -> Tensor:
+    """Pairs (*batch, K + 1, K) of a chain with its states at two enumeration dimensions, counted from the right of the batch."""
+    rank = max(-before, -now, pairs.dim() - 2)
+    wide = pairs.reshape((1,) * (rank + 2 - pairs.dim()) + pairs.shape)
+    return wide.transpose(before - 2, -2).transpose(now - 2, -1)[..., 0, 0]
 
 
 class Swap(TorchFunctionMode):

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .elimination import Elimination, Factor
+from .elimination import Assignment, Elimination, Factor, previous, with_previous
 from .errors import EliminationError
 from .sites import Site
 
@@ -21,6 +21,7 @@ class Joint:
     def __init__(self, sites: Mapping[str, Site], plate_sizes: Mapping[str, int], itemsize: int = 8, copies: int = 1):
         self.sites = dict(sites)
         self.inside = {n: plates_of(s) for n, s in sites.items() if s.discrete}
+        self.chains = {n: s.time for n, s in sites.items() if s.time is not None}
         self.sizes = dict(plate_sizes)
         for s in sites.values():
             for d, k in zip(s.dims, getattr(s.log_prob, "shape", ()), strict=False):
@@ -54,13 +55,21 @@ class Joint:
     def plan(self, names: Sequence[str], keep: Iterable[str] = (), held: Iterable[str] = (), **cost: int) -> Elimination:
         """An elimination over the factors of some sites; `held` enumerated sites are read at values and not summed."""
         held = set(held)
-        factors = []
-        for n in names:
-            site = self.sites[n]
-            dims = tuple(None if d in held else d for d in site.dims)
-            factors.append(Factor(dims, plates_of(site)))
+        factors = [Factor(self.held_dims(n, held), plates_of(self.sites[n])) for n in names]
         inside = {n: p for n, p in self.inside.items() if n not in held}
-        return Elimination(factors, inside, self.sizes, keep, **cost)
+        chains = {n: t for n, t in self.chains.items() if n not in held}
+        return Elimination(factors, inside, self.sizes, keep, chains=chains, **cost)
+
+    def held_dims(self, name: str, held: Iterable[str]) -> tuple[str | None, ...]:
+        """Of a site's factor read at the values of held enumerated sites. That of a held chain has all of its plates."""
+        gone = {*held, *map(previous, held)}
+        dims = tuple(None if d in gone else d for d in self.sites[name].dims)
+        lost = sorted(self.inside[name] - set(dims)) if name in self.chains and name in gone else []
+        return *dims, *lost
+
+    def with_previous(self, assignment: Mapping[str, Assignment]) -> dict[str, Assignment]:
+        """Indices of sites, and for each chain among them also those of the states before."""
+        return with_previous(assignment, self.chains, self.sizes)
 
     def __call__(self, log_probs: Mapping[str, Any], scales: Mapping[str, Any]) -> tuple[Tensor, list[list[Tensor]]]:
         """-> log joint (), and each component's products, which drawing back needs."""

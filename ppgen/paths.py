@@ -23,7 +23,7 @@ from .path_tree import tree_log_sum, tree_walk
 from .straightline import Composite
 from .tape import current_tape
 
-__all__ = ["PathMarginals", "best_path", "draw_paths", "path_log_sum", "path_marginals", "walk"]
+__all__ = ["PathMarginals", "best_path", "best_path_value", "draw_paths", "path_log_sum", "path_marginals", "walk"]
 
 
 class PathMarginals(NamedTuple):
@@ -53,11 +53,15 @@ def path_marginals(pairs: Tensor, local: Tensor) -> PathMarginals:
 def best_path(pairs: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
     """Viterbi: the path of the largest weight, (*batch, T), and its log weight, (*batch)."""
     flat_pairs, flat_local, batch = _flat(pairs, local)
-    out = np.empty(len(flat_local))
-    paths = np.empty(flat_local.shape[:2], dtype=np.int64)
-    recursions.best(_array(flat_local), _array(flat_pairs), out, paths)
-    value = torch.from_numpy(out).to(local)
-    return torch.from_numpy(paths).to(local.device).reshape(*batch, local.shape[-2]), value.reshape(batch)
+    value, paths = _best(flat_pairs, flat_local)
+    return paths.reshape(*batch, local.shape[-2]), value.reshape(batch)
+
+
+def best_path_value(pairs: Tensor, local: Tensor) -> Tensor:
+    """The log weight of the best path alone, (*batch); under vmap too."""
+    flat_pairs, flat_local, batch = _flat(pairs, local)
+    value: Tensor = _Paths.apply("best", flat_pairs, flat_local)[0]
+    return value.reshape(batch)
 
 
 def draw_paths(pairs: Tensor, local: Tensor, uniforms: Tensor) -> Tensor:
@@ -206,6 +210,12 @@ def _by_tree(pairs: Tensor, local: Tensor, scaled: bool = False) -> tuple[Tensor
         return value, *torch.autograd.grad(value.sum(), (own, local), create_graph=True)  # type: ignore[return-value]
 
 
+def _best(pairs: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
+    out, paths = np.empty(len(local)), np.empty(local.shape[:2], dtype=np.int64)
+    recursions.best(_array(local), _array(pairs), out, paths)
+    return torch.from_numpy(out).to(local), torch.from_numpy(paths).to(local.device)
+
+
 class PathSum(Composite):
     """pairs (P, S, K, K), local (B, T, K) -> the log sum (B,), and, where gradients are recorded, its derivatives by local and by the pairs
     of each chain, (B, S, K, K). One node of a graph."""
@@ -216,7 +226,7 @@ class PathSum(Composite):
         self.marginals = marginals
 
     def __call__(self, pairs: Tensor, local: Tensor) -> tuple[Tensor, ...]:
-        return tuple(_Paths.apply(torch.is_grad_enabled(), pairs, local))
+        return tuple(_Paths.apply("marginals" if self.marginals or torch.is_grad_enabled() else "sum", pairs, local))
 
     def retyped(self, old: torch.dtype, new: torch.dtype) -> "PathSum":
         return self
@@ -236,12 +246,14 @@ class _Paths(torch.autograd.Function):
     """What autograd and vmap see."""
 
     @staticmethod
-    def forward(marginals: bool, pairs: Tensor, local: Tensor) -> tuple[Tensor, ...]:
+    def forward(what: str, pairs: Tensor, local: Tensor) -> tuple[Tensor, ...]:
         tape = current_tape()
         with _disable_current_modes():
-            outputs = _marginals(pairs, local) if marginals else (_sums(pairs, local),)
+            if what == "best":
+                return _best(pairs, local)[:1]
+            outputs = _marginals(pairs, local) if what == "marginals" else (_sums(pairs, local),)
         if tape is not None and (tape.live(pairs) or tape.live(local)):
-            tape.call(PATH_MARGINALS if marginals else PATH_SUM, (pairs, local), outputs)
+            tape.call(PATH_MARGINALS if what == "marginals" else PATH_SUM, (pairs, local), outputs)
         return outputs
 
     @staticmethod
@@ -258,7 +270,7 @@ class _Paths(torch.autograd.Function):
         return None, by_pairs.sum(0, keepdim=True) if len(pairs) < len(local) else by_pairs, gradient[:, None, None] * unary
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], marginals: bool, pairs: Tensor, local: Tensor) -> tuple[Any, Any]:
+    def vmap(info: Any, in_dims: tuple[int | None, ...], what: str, pairs: Tensor, local: Tensor) -> tuple[Any, Any]:
         """More chains; pairs that all of them share stay shared."""
         _, of_pairs, of_local = in_dims
         size, chains = info.batch_size, local.shape[0 if of_local is None or of_local > 0 else 1]
@@ -266,5 +278,5 @@ class _Paths(torch.autograd.Function):
         if of_pairs is not None or len(pairs) > 1:
             pairs = pairs.expand(size, *pairs.shape) if of_pairs is None else pairs.movedim(of_pairs, 0)
             pairs = pairs.expand(size, chains, *pairs.shape[2:]).flatten(0, 1)
-        outputs = _Paths.apply(marginals, pairs, wide.flatten(0, 1))
+        outputs = _Paths.apply(what, pairs, wide.flatten(0, 1))
         return tuple(o.unflatten(0, (size, chains)) for o in outputs), (0,) * len(outputs)

@@ -187,10 +187,10 @@ class Recording:
         dims = self.sites[name].dims
         named = [d for d in dims if d is not None]
         t = log_prob.reshape(log_prob.shape[0], *[k for k, d in zip(log_prob.shape[1:], dims, strict=True) if d is not None])
-        used = [d for d in named if d in self.support]
-        plates = [d for d in named if d not in self.support]
-        plates += sorted(set().union(*[self.joint.inside[d] for d in used]) - set(plates)) if used else []
-        return gather(t, named, assignment, plates)
+        given = self.joint.with_previous(assignment)
+        plates = [d for d in named if d not in given]
+        plates += sorted(set().union(*[given[d][1] for d in named if d in given]) - set(plates))
+        return gather(t, named, given, plates)
 
 
 def _line_of(error: Exception) -> str:

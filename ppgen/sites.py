@@ -37,12 +37,14 @@ class Latent(NamedTuple):
 class Site:
     """One site of a program as one run found it.
 
-    kind                 latent, observed, conditioned (by `poutine.condition`), deterministic or factor
+    kind                 latent, observed, conditioned (by `poutine.condition`), deterministic or factor; in a run that is given values
+                         of discrete latent sites, those are held
     plates               outermost first
     shape, event_dim     of the constrained value; batch dimensions first
     unconstrained_shape  of a continuous latent site; () otherwise
     place                where it stands in the flat position; None if it does not
     rows                 of a site made by `obs_mask`: the flat indices of its missing rows, which alone are latent
+    time                 of a DiscreteChain that is enumerated: its plate of time
     """
 
     name: str
@@ -57,6 +59,7 @@ class Site:
     value: Any = None
     place: slice | None = None
     rows: Tensor | None = None
+    time: str | None = None
     # What the run computed, for recording and checks
     log_prob: Any = field(default=None, repr=False)
     scale: Any = field(default=1.0, repr=False)
