@@ -90,7 +90,7 @@ def chain(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-unt
         draw, step = job.first + i, h[STEP]
         start = launch(job, draw)
         length = trajectory_length * (1.0 + jitter * (2.0 * chance(job, draw, LENGTH, 0) - 1.0))
-        count = int(min(max(math.ceil(length / step), 1.0), float(max_num_steps)))
+        count = int(min(max(math.floor(length / step + 0.5), 1.0), float(max_num_steps)))
         log_joint = start
         for _ in range(count):
             drift(job, step)

@@ -128,7 +128,7 @@ def hmc_draw(
     start = there = launch(at, metric, key)
     uniform = key.uniform(LENGTH, (len(at.position), 1))[:, 0]
     length = trajectory_length * (1 + jitter * (2 * uniform - 1))
-    count = (length / step_size).ceil().clamp(1, max_num_steps)
+    count = (length / step_size + 0.5).floor().clamp(1, max_num_steps)
     for i in range(int(count.max())):
         there = select(i < count, leapfrog(density, there, step_size[:, None], metric), there)
     change = energy_change(there, start.log_joint)
