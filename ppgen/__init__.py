@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 # name -> the module that defines it; a module never has the name of what it exports
 _EXPORTS = {
     "Comparison": "comparison",
+    "DiscreteChain": "chains",
     "Family": "family",
     "LogDensity": "targets",
     "Posterior": "posterior",
@@ -40,6 +41,7 @@ __all__ = [*_EXPORTS, *_MODULES, "__version__"]
 
 if TYPE_CHECKING:
     from . import datasets, errors, inference, models
+    from .chains import DiscreteChain
     from .comparison import Comparison, compare
     from .drawing import diagram
     from .errors import PpgenError, PpgenWarning
