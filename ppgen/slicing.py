@@ -325,7 +325,7 @@ def _other_value(value: Tensor, law: Any, generator: torch.Generator) -> Tensor:
             return support[int(torch.randint(len(support), (), generator=generator))].reshape(()).expand(value.shape).clone()
         drawn = law.sample()
         return drawn.reshape(value.shape) if drawn.numel() == value.numel() else drawn.expand(value.shape).clone()
-    if law is not None:
+    if law is not None and value.is_floating_point():  # a Delta may be at whole numbers and say that its support is the reals
         transform = biject_to(law.support)
         shape = unconstrained_shape(transform, value.shape)
         return transform(torch.rand(shape, generator=generator, dtype=value.dtype) * 2 - 1)
