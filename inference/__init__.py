@@ -1,9 +1,10 @@
 """Engines: one file each; every one works on every program, or says why it does not."""
 
+from .em import EM
 from .hmc import HMC
 from .importance import ImportanceSampling
 from .mala import MALA
 from .nuts import NUTS
 from .svi import SVI
 
-__all__ = ["HMC", "MALA", "NUTS", "SVI", "ImportanceSampling"]
+__all__ = ["EM", "HMC", "MALA", "NUTS", "SVI", "ImportanceSampling"]
