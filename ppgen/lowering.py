@@ -143,35 +143,46 @@ def over_batch(f: Callable[..., Sequence[Tensor]], given: Sequence[Tensor], coun
             return tuple(torch.stack(o) for o in zip(*rows, strict=True))
 
 
-def differentiated(density: Callable[..., Tensor], position: Tensor, slow: Mapping[str, Tensor], fast: Mapping[str, Tensor]) -> Graph:
-    """Value (chains,) and gradient (chains, dim) of `density(position (dim,), *slow, *fast) -> ()` as one graph of
-    (*slow; position, *fast).
+def differentiated(
+    density: Callable[..., Tensor],
+    position: Tensor,
+    slow: Mapping[str, Tensor],
+    fast: Mapping[str, Tensor],
+    held: Tensor | None = None,
+) -> Graph:
+    """Value (chains,) and gradient (chains, dim) of `density(position (dim,), held, *slow, *fast) -> ()` as one graph of
+    (*slow; position, held, *fast).
 
     position   (chains, dim): any points near which the density is defined; or one, (dim,), for a value () and a gradient (dim,)
+    held       (chains, elements) or (elements,): a second input of that kind, if there is one, that is not differentiated by
 
     First vmap over the factor graph, then autograd over the batched one: vmap over a recorded gradient fails on slices of
     the position. Where vmap has no rule for an operation, chains run one after the other inside the graph.
     """
     if position.dim() == 1:
-        return simplify(_record_gradient(density, position, slow, fast))
-    batched = vmap(density, in_dims=(0, *[None] * (len(slow) + len(fast))))
+        return simplify(_record_gradient(density, position, slow, fast, held))
+    points = 1 if held is None else 2
+    batched = vmap(density, in_dims=(*[0] * points, *[None] * (len(slow) + len(fast))))
 
-    def looped(q: Tensor, *rest: Tensor) -> Tensor:
-        return torch.stack([density(x, *rest) for x in q])
+    def looped(*inputs: Tensor) -> Tensor:
+        return torch.stack([density(*at, *inputs[points:]) for at in zip(*inputs[:points], strict=True)])
 
     try:
-        graph = _record_gradient(batched, position, slow, fast)
+        graph = _record_gradient(batched, position, slow, fast, held)
     except NO_BATCHING_RULE:
-        graph = _record_gradient(looped, position, slow, fast)
+        graph = _record_gradient(looped, position, slow, fast, held)
     return simplify(graph)
 
 
-def _record_gradient(density: Callable[..., Tensor], position: Tensor, slow: Mapping[str, Tensor], fast: Mapping[str, Tensor]) -> Graph:
+def _record_gradient(
+    density: Callable[..., Tensor], position: Tensor, slow: Mapping[str, Tensor], fast: Mapping[str, Tensor], held: Tensor | None
+) -> Graph:
     tape = Tape(differentiated=True)
     position = position.detach().clone()
-    others = [t.detach().clone() for t in (*slow.values(), *fast.values())]
+    named = {**({} if held is None else {"held": held}), **slow, **fast}
+    others = [t.detach().clone() for t in named.values()]
     given = [tape.input(position, "position")]
-    given += [tape.input(t, name) for name, t in zip((*slow, *fast), others, strict=True)]
+    given += [tape.input(t, name) for name, t in zip(named, others, strict=True)]
     with torch.enable_grad(), tape:
         q = position.detach().requires_grad_()
         value = density(q, *others)
@@ -181,4 +192,4 @@ def _record_gradient(density: Callable[..., Tensor], position: Tensor, slow: Map
         if gradient is None:
             gradient = torch.zeros_like(q)
         value = value.detach()
-    return cut(tape, given, [tape.node(value), tape.node(gradient)], slow=range(1, 1 + len(slow)))
+    return cut(tape, given, [tape.node(value), tape.node(gradient)], slow=range(len(named) + 1 - len(slow) - len(fast), len(named) + 1 - len(fast)))

@@ -4,7 +4,7 @@ Both give the same things, so what stands on them (starting points, discrete sit
 is written once. A leading dimension n is any number of points.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import biject_to
 
 from .errors import RecordingError
+from .holding import Holding
 from .joint import Joint
 from .loops import graph_of
 from .lowering import Lowered, differentiated, lower, over_batch
@@ -35,14 +36,16 @@ class DensityReading(Protocol):
 
     sites     of a run in which discrete sites are enumerated, in program order
     joint     the elimination of its enumerated sites; support: their values (K, *event)
+    holding   its held sites
     """
 
     sites: Mapping[str, Site]
     joint: Joint
     support: Mapping[str, Tensor]
+    holding: Holding
 
-    def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, dim) -> (n,), (n, dim)"""
+    def value_and_grad(self, position: Tensor, held: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(n, dim), whole numbers of held sites (n, elements) -> (n,), (n, dim)"""
 
     def constrain(self, position: Tensor) -> dict[str, Tensor]:
         """(n, dim) -> continuous latent site -> (n, *shape)"""
@@ -51,7 +54,7 @@ class DensityReading(Protocol):
         """Continuous latent site -> (n, *shape), to (n, dim)"""
 
     def factors(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-        """Continuous latent site -> (n, *shape), to site -> log probabilities (n, *its dims), unscaled"""
+        """Continuous latent and held site -> (n, *shape), to site -> log probabilities (n, *its dims), unscaled"""
 
     def deterministic(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
         """Deterministic sites (n, *shape), those that this reading has a graph for."""
@@ -72,6 +75,7 @@ class RecordedReading:
         self.sites: Mapping[str, Site] = recording.sites
         self.joint = recording.joint
         self.support: Mapping[str, Tensor] = recording.support
+        self.holding = recording.holding
         self.continuous = [s.name for s in recording.continuous]
         self._graphs: dict[str, Any] = {}
         self._lowered: dict[int | None, Lowered] = {}  # by the number of points; None is machine code, which goes from point to point
@@ -105,8 +109,9 @@ class RecordedReading:
     def _total(self) -> Graph:
         """The factors of many sites, summed in a loop where the sites were in one."""
         if "total" not in self._graphs:
-            place = self.recording.tape.inputs["position"].value.to(self.dtype)
-            self._graphs["total"] = rolled(graph_of(lambda *inputs: [self._sum(*inputs)], [place, *self._others]))
+            place, *held = (n.value for n in self.recording.point)
+            inputs = [place.to(self.dtype), *held, *self._others]
+            self._graphs["total"] = rolled(graph_of(lambda *inputs: [self._sum(*inputs)], inputs))
         return self._graphs["total"]
 
     def compile(self, points: int) -> bool:
@@ -121,7 +126,10 @@ class RecordedReading:
             place = self.recording.tape.inputs["position"].value
             position = torch.rand(points, len(place), generator=generator, dtype=torch.float64) * 2 - 1
             position = position.to(place.device, self.dtype)
-            graph = differentiated(self._density, position[0] if many is None else position, slow, fast)
+            held = self._example(len(position))
+            if many is None:
+                position, held = position[0], None if held is None else held[0]
+            graph = differentiated(self._density, position, slow, fast, held)
             self._lowered[many] = lower(self.lowering, graph, self.dtype, self.asked)
         self._runs[many] = self._lowered[many].prepare(list(slow.values()))
         return True
@@ -131,19 +139,28 @@ class RecordedReading:
         """The density with its gradient as machine code, where it is."""
         return self._runs[None] if self.lowering == "native" else None
 
-    def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
+    def _example(self, points: int) -> Tensor | None:
+        """Whole numbers of held sites with which a graph may be recorded."""
+        held = [n.value for n in self.recording.point[1:]]
+        return held[0].expand(points, -1) if held else None
+
+    def value_and_grad(self, position: Tensor, held: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.compile(len(position))
+        if self.native is not None and held is not None:
+            rows = [self.native([q, h]) for q, h in zip(position, held, strict=True)]
+            return torch.stack([value for value, _ in rows]), torch.stack([gradient for _, gradient in rows])
         if self.native is not None:
             return self.native.over(position)
-        value, gradient = self._runs[len(position)]((position, *self._fast.values()))
+        points = [position] if held is None else [position, held]
+        value, gradient = self._runs[len(position)]((*points, *self._fast.values()))
         return value, gradient
 
-    def _density(self, position: Tensor, *others: Tensor) -> Tensor:
-        """(dim,) -> (): the recorded factors, enumerated sites summed out, Jacobians added."""
-        return self._total()(position, *others)[0] if len(self.sites) >= MANY else self._sum(position, *others)
+    def _density(self, *inputs: Tensor) -> Tensor:
+        """position (dim,), held numbers, others -> (): the recorded factors, enumerated sites summed out, Jacobians added."""
+        return self._total()(*inputs)[0] if len(self.sites) >= MANY else self._sum(*inputs)
 
-    def _sum(self, position: Tensor, *others: Tensor) -> Tensor:
-        outputs = self._graph("density")(position, *others)
+    def _sum(self, *inputs: Tensor) -> Tensor:
+        outputs = self._graph("density")(*inputs)
         names, n = list(self.sites), len(self.sites)
         total, _ = self.joint(dict(zip(names, outputs[:n], strict=True)), dict(zip(names, outputs[n : 2 * n], strict=True)))
         return sum(outputs[2 * n :], total).to(self.dtype)
@@ -162,7 +179,8 @@ class RecordedReading:
         return torch.cat(self._over(self._graph("unconstrain"), given, len(given[0])), -1)
 
     def factors(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-        outputs = self._over(self._graph("values"), [values[n] for n in self.continuous], count)
+        given = [self._typed(values[n]).reshape(count, *self.recording.marks[n].value.shape) for n in self.recording.given]
+        outputs = self._over(self._graph("values"), given, count)
         return dict(zip(self.sites, outputs[: len(self.sites)], strict=True))
 
     def deterministic(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
@@ -179,31 +197,32 @@ class RecordedReading:
 class EagerReading:
     """By Pyro itself, one point after the other."""
 
-    def __init__(self, program: Program):
-        self.program = program
+    def __init__(self, program: Program, held: Collection[str] = ()):
+        self.program, self.holding = program, Holding(program, held)
         at = torch.zeros(program.dim, dtype=program.dtype, device=device_of(program))
-        run = read_eagerly(program, at)[1]
+        self._none = torch.zeros(self.holding.elements, dtype=torch.int64, device=at.device)
+        run = read_eagerly(program, at, held=self.holding.inside(self._none))[1]
         self.sites: Mapping[str, Site] = run.sites
         self.joint = Joint(run.sites, {q.name: q.subsample_size for q in run.plates.values()})
         self.support: Mapping[str, Tensor] = {n: support_of(s) for n, s in run.sites.items() if s.discrete}
 
     def bound(self, program: Program) -> "EagerReading":
-        return EagerReading(program)
+        return EagerReading(program, list(self.holding.sites))
 
     def _enumerate(self) -> int:
         return -1 - self.program.nesting
 
-    def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
+    def value_and_grad(self, position: Tensor, held: Tensor | None = None) -> tuple[Tensor, Tensor]:
         values, gradients = [], []
-        for q in position:
-            value, gradient = self._one(q.detach().to(self.program.dtype).clone().requires_grad_())
+        for q, h in zip(position, [self._none] * len(position) if held is None else held, strict=True):
+            value, gradient = self._one(q.detach().to(self.program.dtype).clone().requires_grad_(), h)
             values.append(value)
             gradients.append(gradient)
         return torch.stack(values).to(position), torch.stack(gradients).to(position)
 
-    def _one(self, at: Tensor) -> tuple[Tensor, Tensor]:
+    def _one(self, at: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
         try:
-            total, _ = read_eagerly(self.program, at, self.joint, grad=True)
+            total, _ = read_eagerly(self.program, at, self.joint, grad=True, held=self.holding.inside(held))
         except torch.linalg.LinAlgError:  # a factorisation that does not exist here
             return at.new_full((), torch.nan), torch.full_like(at, torch.nan)
         (gradient,) = torch.autograd.grad(total, at, allow_unused=True) if total.requires_grad else (None,)
@@ -212,7 +231,8 @@ class EagerReading:
     def constrain(self, position: Tensor) -> dict[str, Tensor]:
         p = self.program
         at = self._enumerate()
-        runs = [p.run(FromPosition, position=q.to(p.dtype), layout=p.sites, enumerate_dim=at).sites for q in position]
+        held = self.holding.inside(self._none)
+        runs = [p.run(FromPosition, position=q.to(p.dtype), layout=p.sites, enumerate_dim=at, held=held).sites for q in position]
         return {n: torch.stack([r[n].value for r in runs]).to(position.dtype) for n, s in p.sites.items() if s.continuous}
 
     def unconstrain(self, values: Mapping[str, Tensor]) -> Tensor:
@@ -224,7 +244,12 @@ class EagerReading:
         p = self.program
         names = [n for n, s in p.sites.items() if s.continuous]
         points = [{n: values[n][i].to(p.dtype) for n in names} for i in range(count)]
-        return [p.run(AtValues, values=v, layout=p.sites, enumerate_dim=self._enumerate()) for v in points]
+        known = self.holding.sites.keys() <= values.keys()
+        index = self.holding.index(values) if known and self.holding.sites else self._none.expand(count, -1)
+        held = [self.holding.inside(row) for row in index]
+        return [
+            p.run(AtValues, values=v, layout=p.sites, enumerate_dim=self._enumerate(), held=h) for v, h in zip(points, held, strict=True)
+        ]
 
     def factors(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
         runs = self._runs(values, count)

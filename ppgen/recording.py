@@ -17,6 +17,7 @@ from .agreement import agree, difference, read_eagerly, seeded
 from .elimination import LARGEST, gather
 from .errors import CostError, EliminationError, PpgenError, RecordingError
 from .handler import Evaluation
+from .holding import Holding
 from .joint import Joint
 from .program import Program
 from .rolling import rolled
@@ -41,14 +42,14 @@ class Outputs(NamedTuple):
 class Recording:
     """One recording of a program at one point, from which every reading is cut.
 
-    inputs     names in order: position, data:*, param:*, rows:*
+    inputs     names in order: position, data:*, param:*, rows:*; held, the whole numbers of held sites, last
     constant   data that steer Python and are therefore constants of this recording
 
     Raises RecordingError (names the operation and the user's line) and EliminationError.
     """
 
-    def __init__(self, program: Program):
-        self.program = program
+    def __init__(self, program: Program, held: Collection[str] = ()):
+        self.program, self.holding = program, Holding(program, held)
         self.constant: frozenset[str] = frozenset()
         self.dtype = program.dtype
         while True:
@@ -62,13 +63,18 @@ class Recording:
 
     def _record(self) -> None:
         p = self.program
-        self.tape = tape = Tape(guard=self._affordable if p.discrete else None)
+        self.tape = tape = Tape(guard=self._affordable if self.enumerated else None)
         generator = torch.Generator().manual_seed(1)
         position = torch.rand(p.dim, generator=generator, dtype=self.dtype).to(device_of(p)) * 2 - 1
         tape.input(position, "position")
         leaves, params, rows = name_inputs(tape, p, self.constant)
+        index = torch.zeros(self.holding.elements, dtype=torch.int64, device=position.device)
+        if len(index):
+            tape.input(index, "held")
         settings: dict[str, Any] = {"leaves": leaves, "params": params, "rows": rows, "enumerate_dim": -1 - p.nesting, "tape": tape}
-        run = self._guarded(lambda: p.run(FromPosition, position=position, layout=p.sites, **settings))
+        run = self._guarded(
+            lambda: p.run(FromPosition, position=position, layout=p.sites, held=self.holding.inside(index), **settings)
+        )
         missing = set(p.sites) ^ set(run.sites)
         if missing:
             raise RecordingError(f"the sites of the program differ from run to run: {', '.join(sorted(missing))}")
@@ -86,7 +92,7 @@ class Recording:
             with Watch(self.tape), self.tape:
                 return run()
         except ValueRead as error:
-            if enumerated := error.names & set(self.program.discrete):
+            if enumerated := error.names & set(self.enumerated):
                 raise EliminationError(
                     f"{error}. {', '.join(sorted(enumerated))} is summed out, so all of its values are there at once: use torch.where, or "
                     "index with it, in place of a branch"
@@ -96,10 +102,10 @@ class Recording:
             raise
         except Exception as error:
             said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-            if not self.program.discrete:
+            if not self.enumerated:
                 raise RecordingError(f"the program fails while it is recorded ({said}): {_line_of(error)}") from error
             raise EliminationError(
-                f"the program fails where {', '.join(self.program.discrete)} is enumerated ({said}): {_line_of(error)}. Does a site mix "
+                f"the program fails where {', '.join(self.enumerated)} is enumerated ({said}): {_line_of(error)}. Does a site mix "
                 "it across its plate?"
             ) from error
 
@@ -112,7 +118,7 @@ class Recording:
         needed = math.prod(sizes) * max(t.element_size() for t in wide)
         if needed > LARGEST:
             raise CostError(
-                f"a table over the values of {', '.join(self.program.discrete[:8])} needs {needed / 2**30:.3g} GiB, more than "
+                f"a table over the values of {', '.join(self.enumerated[:8])} needs {needed / 2**30:.3g} GiB, more than "
                 f"{LARGEST / 2**30:.0f} GiB: {users_line()}; condition on some of them, or write the program so that fewer of them meet"
             )
 
@@ -136,29 +142,42 @@ class Recording:
         return [s for s in self.sites.values() if s.continuous]
 
     @property
+    def enumerated(self) -> list[str]:
+        return [n for n in self.program.discrete if n not in self.holding.sites]
+
+    @property
     def others(self) -> list[str]:
-        """Inputs other than the position."""
-        return self.inputs[1:]
+        """Inputs other than the position and held values."""
+        return [n for n in self.inputs[1:] if n != "held"]
+
+    @property
+    def point(self) -> list[Node]:
+        """Where the density is asked for: the position, and the whole numbers of held sites where there are any."""
+        return [self.tape.inputs[n] for n in ("position", "held") if n in self.inputs]
+
+    @property
+    def given(self) -> list[str]:
+        """Sites at whose values factors are read: continuous latent ones, and held ones."""
+        return [s.name for s in self.continuous] + list(self.holding.sites)
 
     def cut(self, given: Sequence[Node], outputs: Sequence[Node], dtype: torch.dtype) -> Graph:
-        """A reading: given nodes, then every input but the position -> outputs, in `dtype`; steps that the program repeats are
-        loops."""
+        """A reading: given nodes, then all other inputs -> outputs, in `dtype`; steps that the program repeats are loops."""
         retype = None if dtype == self.dtype else (self.dtype, dtype)
         rest = [self.tape.inputs[n] for n in self.others]
         return rolled(cut(self.tape, [*given, *rest], outputs, retype=retype))
 
     def density_graph(self, dtype: torch.dtype) -> Graph:
-        """position -> per-site factors, scales, log Jacobians."""
+        """position, held numbers where there are any -> per-site factors, scales, log Jacobians."""
         names = list(self.sites)
         outs = [self.outputs[n].log_prob for n in names] + [self.outputs[n].scale for n in names]
         jacobians = [self.outputs[s.name].log_jacobian for s in self.continuous]
-        return self.cut([self.tape.inputs["position"]], [*outs, *jacobians], dtype)  # type: ignore[list-item]
+        return self.cut(self.point, [*outs, *jacobians], dtype)  # type: ignore[list-item]
 
     def values_graph(self, dtype: torch.dtype) -> Graph:
-        """Values of the continuous latent sites -> per-site factors, scales."""
+        """Values of the `given` sites -> per-site factors, scales."""
         names = list(self.sites)
         outs = [self.outputs[n].log_prob for n in names] + [self.outputs[n].scale for n in names]
-        return self.cut([self.marks[s.name] for s in self.continuous], outs, dtype)
+        return self.cut([self.marks[n] for n in self.given], outs, dtype)
 
     def constrain_graph(self, dtype: torch.dtype) -> Graph:
         """position -> values of the continuous latent sites."""
@@ -171,16 +190,17 @@ class Recording:
         return self.cut([self.marks[s.name] for s in self.continuous], outs, dtype)  # type: ignore[arg-type]
 
     def deterministic_graph(self, dtype: torch.dtype) -> tuple[list[str], Graph]:
-        """Values of the continuous latent sites -> values of the deterministic ones (those that no enumerated site enters)."""
+        """Values of the continuous latent sites -> values of the deterministic ones (those that no discrete site enters)."""
         names = [n for n, s in self.sites.items() if s.kind == "deterministic" and not self.enumerated_above(n)]
         outs = [self.outputs[n].raw for n in names]
         return names, self.cut([self.marks[s.name] for s in self.continuous], outs, dtype)  # type: ignore[arg-type]
 
     def enumerated_above(self, name: str) -> set[str]:
-        """Enumerated sites that a site's value or factor depends on, by the graph."""
+        """Enumerated and held sites that a site's value or factor depends on, by the graph."""
         out = self.outputs[name]
         nodes = above([n for n in (out.raw, out.log_prob) if n is not None])
-        return {n.mark for n in nodes if n.mark in self.support and n.mark != name}
+        discrete = {*self.support, *self.holding.sites}
+        return {n.mark for n in nodes if n.mark in discrete and n.mark != name}
 
     def gather(self, name: str, log_prob: Tensor, assignment: Mapping[str, tuple[Tensor, list[str]]]) -> Tensor:
         """A site's factor (draws, *its dims) read at an assignment of the enumerated sites: (draws, *plates)."""

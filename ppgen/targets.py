@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -14,6 +14,7 @@ from torch.distributions.constraints import Constraint
 
 from .drawing_back import drawn_back
 from .errors import DataError, NameNotFoundError, RecordingError, StartError, SupportError
+from .holding import Holding
 from .keys import START, Key
 from .lowering import Lowering, check_lowering, choose
 from .pointwise import PointwiseLogLikelihood, log_likelihood_at
@@ -45,6 +46,7 @@ class LogDensity:
     """The log density of a program's continuous latent sites, discrete ones summed out.
 
     dtype      of positions, values and gradients (float64); the program is recorded in its own dtype and retyped
+    held       discrete sites that are not summed out: their values are given with every position. `given` is the density at some
     lowering   auto: machine code (native) on the CPU, torch.compile (inductor) on other devices, else the recorded graph run by
                torch, and eager where the program cannot be recorded; any other: that one or an error
 
@@ -59,9 +61,13 @@ class LogDensity:
     recording: Recording | None
     lowering: Lowering
     reading: RecordedReading | EagerReading
+    at: Tensor | None  # (chains, elements) whole numbers of held sites
 
-    def __init__(self, program: Program, *, dtype: torch.dtype | None = torch.float64, lowering: str = "auto"):
+    def __init__(
+        self, program: Program, *, dtype: torch.dtype | None = torch.float64, lowering: str = "auto", held: Collection[str] = ()
+    ):
         check_lowering(lowering)
+        self.held, self.at = tuple(held), None
         self.program, self.asked = program, lowering
         self.dtype = dtype if dtype is not None else torch.get_default_dtype()
         self.device = device_of(program)
@@ -83,11 +89,11 @@ class LogDensity:
 
     def _run_eagerly(self, reason: str) -> None:
         self.recording, self.lowering = None, Lowering("eager", reason)
-        self.reading = EagerReading(self.program)
+        self.reading = EagerReading(self.program, self.held)
 
     def _record(self) -> None:
         begin = time.perf_counter()
-        self.recording = recording = Recording(self.program)
+        self.recording = recording = Recording(self.program, self.held)
         self.seconds["record"] += time.perf_counter() - begin
         begin = time.perf_counter()
         self.reading, self.lowering = choose(self.asked, self.device, lambda name: self._lowered(recording, name))
@@ -103,10 +109,33 @@ class LogDensity:
         """The compiled density at dispersed points against the program itself."""
         generator = torch.Generator().manual_seed(4)
         positions = (torch.rand(POINTS, self.dim, generator=generator, dtype=torch.float64) * 3 - 1.5).to(self.device, self.dtype)
-        value, gradient = self._evaluate(positions)
+        held = self._dispersed(generator)
+        value, gradient = self._evaluate(positions, held)
         begin = time.perf_counter()
-        agree(recording, self._factors, positions, value, gradient)
+        agree(recording, self._factors, positions, value, gradient, held)
         self.seconds["check"] += time.perf_counter() - begin
+
+    def _dispersed(self, generator: torch.Generator) -> Tensor | None:
+        """Whole numbers of held sites at which a recording is checked: any, and small ones where there is no end."""
+        sizes = torch.tensor(self.holding.sizes)
+        if not len(sizes):
+            return None
+        u = torch.rand(POINTS, len(sizes), generator=generator, dtype=torch.float64)
+        return (u * torch.where(sizes > 0, sizes, 4)).long().to(self.device)
+
+    @property
+    def holding(self) -> Holding:
+        """The held sites."""
+        return self.reading.holding
+
+    def given(self, values: Mapping[str, Tensor] | Tensor) -> "LogDensity":
+        """The density at values of the held sites, (chains, *shape) each, or at their whole numbers (chains, elements).
+
+        Raises NameNotFoundError, DataError (a shape), SupportError.
+        """
+        other = copy.copy(self)
+        other.at = values if isinstance(values, Tensor) else self.holding.index(values).to(self.device)
+        return other
 
     def bind(self, params: Mapping[str, Tensor] | None = None, data: Mapping[str, Tensor] | None = None) -> "LogDensity":
         """Another target on the same compiled graph: other parameters (unconstrained, by name), other data of equal shape
@@ -121,7 +150,7 @@ class LogDensity:
             program = program.copy()
             program.set_params(params)
         if self.recording is None or (data and self.recording.constant):  # such data steer Python: another recording
-            return LogDensity(program, dtype=self.dtype, lowering=self.asked)
+            return LogDensity(program, dtype=self.dtype, lowering=self.asked, held=self.held)
         other = copy.copy(self)
         other.program, other.evaluations, other.seconds = program, 0, dict.fromkeys(self.seconds, 0.0)
         other.reading = self.reading.bound(program)
@@ -137,24 +166,27 @@ class LogDensity:
         """Value and gradient as machine code, for samplers that call it by its address; None in other lowerings."""
         return self.reading.native if isinstance(self.reading, RecordedReading) else None
 
-    def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        """(chains, dim) -> log density (chains,), nats, up to the program's own constants; its gradient (chains, dim).
+    def value_and_grad(self, position: Tensor, held: Mapping[str, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """(chains, dim) -> log density (chains,), nats, up to the program's own constants; its gradient (chains, dim). held: site ->
+        (chains, *shape), where sites are held and this is not the density at values `given`.
 
         Never raises for a bad point: its value is -inf or nan.
         """
         self.evaluations += len(position)
-        return self._evaluate(position)
+        return self._evaluate(position, self.at if held is None else self.holding.index(held).to(self.device))
 
-    def log_density(self, position: Tensor) -> Tensor:
+    def log_density(self, position: Tensor, held: Mapping[str, Tensor] | None = None) -> Tensor:
         """(chains, dim) -> (chains,)"""
-        return self.value_and_grad(position)[0]
+        return self.value_and_grad(position, held)[0]
 
-    def _evaluate(self, position: Tensor) -> tuple[Tensor, Tensor]:
+    def _evaluate(self, position: Tensor, held: Tensor | None) -> tuple[Tensor, Tensor]:
+        if held is None and self.holding.elements:
+            raise NameNotFoundError(f"no values for the held sites {', '.join(self.holding.sites)}")
         if isinstance(self.reading, RecordedReading):
             begin = time.perf_counter()
             if self.reading.compile(len(position)):
                 self.seconds["compile"] += time.perf_counter() - begin
-        return self.reading.value_and_grad(position)
+        return self.reading.value_and_grad(position, held)
 
     # Sites
 
@@ -209,7 +241,7 @@ class LogDensity:
                 return position
             if attempt >= WIDE:  # far out the density may overflow
                 radius = max(radius * 0.9, 1e-3)
-        raise StartError(self._fault(position[~good][0]))
+        raise StartError(self.fault(position[~good][:1], None if self.at is None else self.at[~good][:1]))
 
     def _centre(self, given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Where to begin, (dim,), and 1 for the coordinates that may move from there, 0 for those of given sites."""
@@ -230,21 +262,22 @@ class LogDensity:
                 free[s.slice] = 0.0
         return centre, free
 
-    def _factors(self, position: Tensor) -> dict[str, Tensor]:
-        """(dim,) -> site -> its factor."""
-        factors = self.reading.factors(self.reading.constrain(position[None]), 1)
+    def _factors(self, position: Tensor, held: Tensor | None = None) -> dict[str, Tensor]:
+        """(dim,), (elements,) -> site -> its factor."""
+        values = self.constrain(position[None]) | ({} if held is None else self.holding.values(held[None]))
+        factors = self.reading.factors(values, 1)
         return {n: t[0] for n, t in factors.items()}
 
-    def _fault(self, position: Tensor) -> str:
-        """Which site, and which row of it, has no finite density or gradient at a position."""
+    def fault(self, position: Tensor, held: Tensor | None = None) -> str:
+        """Which site, and which row of it, has no finite density or gradient at a point, (1, dim) and (1, elements)."""
         tried = f"no starting point with a finite {{}} in {TRIES} tries: "
         help_ = "; start at values that fit (start=), or change the prior or the scale of the data"
-        for name, t in self._factors(position).items():
+        for name, t in self._factors(position[0], None if held is None else held[0]).items():
             if (bad := ~t.isfinite()).any():
                 where = bad.nonzero()[0].tolist()
                 row = f", row {where[-1]}," if where else ""
                 return tried.format("density") + f"site {name!r}{row} has log probability {float(t[tuple(where)])}{help_}"
-        gradient = self._evaluate(position[None])[1][0]
+        gradient = self._evaluate(position, held)[1][0]
         for s in self.sites:
             if not gradient[s.slice].isfinite().all():
                 return tried.format("gradient") + f"that by site {s.name!r} is not, though every density is{help_}"
@@ -252,12 +285,13 @@ class LogDensity:
 
     # Draws
 
-    def latents(self, position: Tensor, key: Key) -> dict[str, Tensor]:
+    def latents(self, position: Tensor, key: Key, held: Tensor | None = None) -> dict[str, Tensor]:
         """(chains, draws, dim) -> every latent site and every deterministic one, (chains, draws, *shape): continuous ones
-        constrained, discrete ones drawn back exactly. Draw d of chain c reads its own numbers of the key."""
-        continuous = self.constrain(position)
-        others = drawn_back(self.program, self.reading, continuous, key, *position.shape[:2])
-        everything = {**continuous, **others}
+        constrained, held ones by their whole numbers (chains, draws, elements), other discrete ones drawn back exactly. Draw d of
+        chain c reads its own numbers of the key."""
+        given = self.constrain(position) | ({} if held is None else self.holding.values(held))
+        others = drawn_back(self.program, self.reading, given, key, *position.shape[:2])
+        everything = {**given, **others}
         return {n: everything[n] for n in self.program.sites if n in everything}
 
     def log_likelihood(self, values: Mapping[str, Tensor], *, joint: bool = False) -> PointwiseLogLikelihood:
