@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyro.distributions as dist
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from ..errors import CostError
@@ -49,17 +51,19 @@ class Collapsed:
     def at(self, labels: Tensor, edges: Tensor) -> Tensor:
         """labels (*batch, N), edges (E, 2) -> log p(graph, communities) (*batch,), nats."""
         member = torch.nn.functional.one_hot(labels, self.pairs.num_communities).double()
-        found = self.pairs.edges(labels, edges, torch.float64)
-        return self._sum(found, member, edges)
+        return self.of_counts(self.pairs.edges(labels, edges, torch.float64), member) + self._rest(edges)
 
     def in_mean(self, member: Tensor, edges: Tensor) -> Tensor:
         """member (N, K) -> the mean of log p(graph, communities, weights, blocks) - log q(weights, blocks) where nodes are in
         communities by themselves and weights and blocks have their best laws (): the formula for labels, at expected counts."""
-        return self._sum(self.pairs.expected_edges(member, edges), member, edges)
+        return self.of_counts(self.pairs.expected_edges(member, edges), member) + self._rest(edges)
 
-    def _sum(self, found: Tensor, member: Tensor, edges: Tensor) -> Tensor:
-        total = self.evidence(found, self.pairs.exposure(member)).sum(-1) + self.labels(member.sum(-2))
-        return total + placement(self.pairs, edges, member.dtype) if self.multiple else total
+    def of_counts(self, found: Tensor, member: Tensor) -> Tensor:
+        """From the number of edges (*batch, P) and member (*batch, N, K), but for what does not depend on them: (*batch,)."""
+        return self.evidence(found, self.pairs.exposure(member)).sum(-1) + self.labels(member.sum(-2))
+
+    def _rest(self, edges: Tensor) -> Tensor | float:
+        return placement(self.pairs, edges, torch.float64) if self.multiple else 0.0
 
 
 def _log_beta(a: Tensor, b: Tensor) -> Tensor:
@@ -77,28 +81,49 @@ class Start(NamedTuple):
 
 
 def best_start(collapsed: Collapsed, edges: Tensor, guesses: Iterable[Tensor], seed: int) -> Tensor:
-    """Logits (N, K) where learning begins: all guesses (N,) are improved a little, the most promising in full, and the best is
-    taken. No node begins surer than TILT."""
-    k = collapsed.pairs.num_communities
-    tilted = [(TILT * torch.nn.functional.one_hot(labels, k).double()).softmax(-1).to(edges.device) for labels in guesses]
-    tried = [_improved(collapsed, edges, member, SHORT, seed) for member in tilted]
+    """Logits (N, K) where learning begins, on the CPU: all guesses (N,) are improved a little, the most promising in full, and the
+    best is taken. No node begins surer than TILT."""
+    k, search = collapsed.pairs.num_communities, _Search(collapsed, edges, seed)
+    tilted = [(TILT * torch.nn.functional.one_hot(labels, k).double()).softmax(-1) for labels in guesses]
+    tried = [search.improved(member, SHORT) for member in tilted]
     promising = sorted(tried, key=lambda s: -s.bound)[:PROMISING]
-    best = max((_improved(collapsed, edges, s.member, LONG, seed) for s in promising), key=lambda s: s.bound)
+    best = max((search.improved(s.member, LONG) for s in promising), key=lambda s: s.bound)
     return best.member.log().clamp(min=-TILT)
 
 
-def _improved(collapsed: Collapsed, edges: Tensor, member: Tensor, sweeps: int, seed: int) -> Start:
-    """By sweeps q_i <- softmax of the bound's gradient by q_i, which is where the bound is highest with the others held; half of
-    the nodes at a time, as all at once may swing. Source: Latouche et al. (2012), section 3."""
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(sweeps):
-        first = (torch.rand(len(member), generator=generator) < 0.5).to(edges.device)
-        for half in (first, ~first):
-            at = member.requires_grad_()
-            (slope,) = torch.autograd.grad(collapsed.in_mean(at, edges), at)
-            member = torch.where(half[:, None], slope.softmax(-1), at.detach())
-    entropy = -torch.special.xlogy(member, member).sum()
-    return Start(member, float(collapsed.in_mean(member, edges) + entropy))
+class _Search:
+    """Sweeps q_i <- softmax of the bound's gradient by q_i, which is where the bound is highest with the others held; half of the
+    nodes at a time, as all at once may swing. Source: Latouche et al. (2012), section 3.
+
+    The gradient goes by sums over neighbours, products of a sparse matrix, where autograd would add edge by edge.
+    """
+
+    def __init__(self, collapsed: Collapsed, edges: Tensor, seed: int):
+        self.collapsed, self.pairs, self.seed = collapsed, collapsed.pairs, seed
+        a, b = edges.cpu().numpy().T
+        n = len(self.pairs.outward)
+        self.out = csr_array((np.ones(len(a)), (a, b)), shape=(n, n))
+        self.into = csr_array(self.out.T)
+
+    def improved(self, member: Tensor, sweeps: int) -> Start:
+        generator = torch.Generator().manual_seed(self.seed)
+        for _ in range(sweeps):
+            first = torch.rand(len(member), generator=generator) < 0.5
+            for half in (first, ~first):
+                member = torch.where(half[:, None], self._value_and_slope(member)[1].softmax(-1), member)
+        entropy = -torch.special.xlogy(member, member).sum()
+        return Start(member, float(self._value_and_slope(member)[0] + entropy))
+
+    def _value_and_slope(self, member: Tensor) -> tuple[Tensor, Tensor]:
+        """The bound but for the entropy and what does not depend on labels, and its gradient by member (N, K)."""
+        after, before = (torch.from_numpy(m @ member.numpy()) for m in (self.out, self.into))  # (N, K) of neighbours
+        found = self.pairs.folded(member.T @ after).requires_grad_()
+        at = member.requires_grad_()
+        value = self.collapsed.of_counts(found, at)
+        by_found, slope = torch.autograd.grad(value, (found, at))
+        member.requires_grad_(False)
+        weight = self.pairs.unfolded(by_found)
+        return value.detach(), slope + after @ weight.T + before @ weight
 
 
 # All labelings

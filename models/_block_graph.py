@@ -58,10 +58,16 @@ class Pairs:
 
     def expected_edges(self, member: Tensor, edges: Tensor) -> Tensor:
         """member (N, K) -> (P,) expected number of edges where each node is in its community by itself: O(E K^2)."""
-        both = member.index_select(0, edges[:, 0]).T @ member.index_select(0, edges[:, 1])  # (K, K)
-        if not self.directed:
-            both = both + both.T
-        return both[self.rows, self.columns] * self.share.to(member)
+        return self.folded(member.index_select(0, edges[:, 0]).T @ member.index_select(0, edges[:, 1]))
+
+    def folded(self, between: Tensor) -> Tensor:
+        """(K, K) edges from community to community -> (P,)"""
+        both = between if self.directed else between + between.T
+        return both[self.rows, self.columns] * self.share.to(between)
+
+    def unfolded(self, slope: Tensor) -> Tensor:
+        """A slope by what `folded` gives (P,) -> by what it takes (K, K)."""
+        return slope[self.table]
 
 
 class _Edges(constraints.Constraint):
