@@ -23,7 +23,7 @@ from .path_tree import tree_log_sum, tree_walk
 from .straightline import Composite
 from .tape import current_tape
 
-__all__ = ["PathMarginals", "best_path", "best_path_value", "draw_paths", "path_log_sum", "path_marginals", "walk"]
+__all__ = ["PathMarginals", "PathSum", "best_path", "best_path_value", "draw_paths", "path_log_sum", "path_marginals", "walk"]
 
 
 class PathMarginals(NamedTuple):

@@ -3,8 +3,8 @@
     program, pieces, indices, inputs, outputs = translate(graph, torch.float64)
 
 Every operation of the graph has a rule, found by its name: elementwise ones are formulas (pointwise.py), the others say which
-elements go where (movement.py, indexing.py, sorting.py), what is summed (reductions.py), which loops of linear algebra run (linear.py) and
-what is repeated (looping.py).
+elements go where (movement.py, indexing.py, sorting.py), what is summed (reductions.py), which loops of linear algebra run (linear.py),
+what is repeated (looping.py) and which paths of a chain are summed over (paths.py).
 placement.py decides what is fused.
 """
 
@@ -17,8 +17,9 @@ from torch import Tensor
 
 from ..errors import LoweringError
 from ..loops import Scan
+from ..paths import PathSum
 from ..straightline import Graph, Node, collector_paused, identity, item, mapped
-from . import indexing, linear, looping, movement, reductions, sorting
+from . import indexing, linear, looping, movement, paths, reductions, sorting
 from .ir import Program, View
 from .placement import Checked, Nests, Piece, Ref, kind_of
 from .pointwise import FORMULAS
@@ -162,6 +163,8 @@ class _Translator:
         args, settings = mapped([*node.args], Node, self._ref), mapped(dict(node.kwargs), Node, self._ref)
         if isinstance(node.target, Scan):
             return self._repeated(node.target, args)
+        if isinstance(node.target, PathSum):
+            return paths.path_sum(self.nests, *args, node.target.marginals, REALS[self.dtype])
         try:
             self._refuse(node)
             name = _name(node.target)
