@@ -36,7 +36,7 @@ def read_eagerly(program: Program, position: Tensor, joint: Joint | None = None,
         joint = Joint(run.sites, {q.name: q.subsample_size for q in run.plates.values()})
     log_probs = {n: s.log_prob for n, s in run.sites.items()}
     scales = {n: torch.as_tensor(s.scale, dtype=torch.as_tensor(s.log_prob).dtype, device=position.device) for n, s in run.sites.items()}
-    total, _ = joint(log_probs, scales)
+    total = joint(log_probs, scales)
     for s in run.sites.values():
         if s.log_jacobian is not None:
             total = total + s.log_jacobian

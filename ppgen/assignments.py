@@ -7,14 +7,17 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from .elimination import gather
+from .elimination import Assignment, gather
 from .errors import SupportError
 from .joint import Joint
 from .program import Program
 
-__all__ = ["Assignment", "Assignments"]
+__all__ = ["Assignment", "Assignments", "once"]
 
-Assignment = tuple[Tensor, list[str]]  # indices (n, *plates), and the names of the plates
+
+def once(t: Tensor) -> Tensor:
+    """(n, ...) that holds the same numbers n times over, as (1, ...)."""
+    return t[:1] if len(t) > 1 and t.stride(0) == 0 else t
 
 
 class Assignments:

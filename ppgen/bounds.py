@@ -69,20 +69,20 @@ class RecordedModel:
 
     def density(self, position: Tensor, inputs: Inputs) -> Tensor:
         outputs = self._run("density", [position], inputs)
-        return sum(outputs[2 * len(self.names) :], self.recording.joint(*self._split(outputs))[0])
+        return sum(outputs[2 * len(self.names) :], self.recording.joint(*self._split(outputs)))
 
     def _factors(self, values: Inputs, inputs: Inputs) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         return self._split(self._run("values", [values[n] for n in self.sites], inputs))
 
     def likelihood(self, values: Inputs, inputs: Inputs) -> Tensor:
         factors, joint = self._factors(values, inputs), self.recording.joint
-        return joint(*factors)[0] - _prior(joint)(*factors)[0]
+        return joint(*factors) - _prior(joint)(*factors)
 
     def joint(self, values: Inputs, inputs: Inputs, discrete: Discrete = NONE) -> Tensor:
         log_probs, scales = self._factors(values, inputs)
         if discrete and self.expectation is not None:
             return self.expectation(log_probs, scales, discrete)
-        return self.recording.joint(log_probs, scales)[0]
+        return self.recording.joint(log_probs, scales)
 
     def constrain(self, position: Tensor, inputs: Inputs) -> dict[str, Tensor]:
         return dict(zip(self.sites, self._run("constrain", [position], inputs), strict=True))
@@ -121,11 +121,11 @@ class EagerModel:
         joint, log_probs, scales = self._factors(values, inputs)
         if discrete:
             return Expectation.of(joint, self.expected)(log_probs, scales, discrete)
-        return joint(log_probs, scales)[0]
+        return joint(log_probs, scales)
 
     def likelihood(self, values: Inputs, inputs: Inputs) -> Tensor:
         joint, log_probs, scales = self._factors(values, inputs)
-        return joint(log_probs, scales)[0] - _prior(joint)(log_probs, scales)[0]
+        return joint(log_probs, scales) - _prior(joint)(log_probs, scales)
 
     def constrain(self, position: Tensor, inputs: Inputs) -> dict[str, Tensor]:
         run = read_eagerly(self.program, position, **self._settings(inputs))[1]
@@ -226,7 +226,7 @@ class Expectation:
         for n in self.joint.plain:
             total = total + (log_probs[n] * scales[n]).sum()
         for names, plan in self.rest:
-            total = total + plan.run([log_probs[n] for n in names])[0] * scales[names[0]].reshape(())
+            total = total + plan.run([log_probs[n] for n in names]) * scales[names[0]].reshape(())
         for n, term in self.terms.items():
             total = total + self._mean(term, log_probs[n], self.joint.sites[n], discrete) * scales[n].reshape(())
         for n, term in self.entropies.items():

@@ -5,18 +5,18 @@
 all exact, by elimination over the recorded factors. A leading dimension n is any number of points theta.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from .assignments import Assignments
+from .assignments import Assignments, once
 from .drawing_back import Drawing
-from .elimination import draw_back
+from .elimination import Elimination
 from .errors import NameNotFoundError
 from .keys import Key
-from .lowering import Lowering, over_batch
+from .lowering import Lowering
 from .program import Program
 from .targets import LogDensity
 
@@ -39,6 +39,7 @@ class Conditionals:
         self.program, reading = program, self.density.reading
         self.sites, self.joint, self.support = reading.sites, reading.joint, reading.support
         self.assignments = Assignments(program, self.joint, self.support)
+        self._plans: dict[tuple[str, ...], list[tuple[list[str], list[str], Elimination]]] = {}
 
     # What the driver asks
 
@@ -74,12 +75,11 @@ class Conditionals:
 
     def log_evidence(self, values: Mapping[str, Tensor], count: int) -> Tensor:
         """(n,): log p(observed, continuous values), nats, without Jacobians; discrete sites are summed out."""
-        factors, scales = self.factors(values, count), self._scales
-        total = self._plain(factors, count)
-        for names, plan in self.joint.components:
-            given = [factors[n] for n in names]
-            total = total + over_batch(lambda *t, plan=plan: (plan.run(t)[0],), given, count)[0] * scales[names[0]]
-        return total
+        factors, total = self.factors(values, count), 0.0
+        with torch.no_grad():
+            for names, plan in self._pruned:
+                total = total + plan.run_scaled([once(factors[n]) for n in names]) * self._scales[names[0]]
+        return total + self._plain(factors, count)
 
     @property
     def _scales(self) -> dict[str, float]:
@@ -102,35 +102,49 @@ class Conditionals:
         factors = self.factors(values, count)
         out = {n: torch.ones_like(t) for n, t in factors.items()}
         for names, plan in self.joint.components:
-            leaves = [factors[n].detach().clone().requires_grad_() for n in names]
-            with torch.enable_grad():
-                total = torch.vmap(lambda *t, plan=plan: plan.run(t)[0])(*leaves).sum()
-            out |= dict(zip(names, torch.autograd.grad(total, leaves), strict=True))
+            shared = all(len(once(factors[n])) == 1 for n in names)
+            given = [once(factors[n]) if shared else factors[n] for n in names]
+            weights = _slopes(plan.run_scaled, given, range(len(names)))
+            out |= {n: w.expand(count, *w.shape[1:]) for n, w in zip(names, weights, strict=True)}
         return {n: out[n] for n in self.sites}
 
     def marginals(self, values: Mapping[str, Tensor], count: int, names: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """Discrete site -> posterior probabilities of the values of its support, (n, *batch, K). `names`: of these sites only."""
+        """Discrete site -> posterior probabilities of the values of its support, (n, *batch, K). `names`: of these sites only, which
+        spares those that neither they nor anything observed depend on."""
         if unknown := sorted(set(names or ()) - set(self.support)):
             raise NameNotFoundError(f"no discrete site named {', '.join(unknown)}; there are {', '.join(self.support) or 'none'}")
-        weights = self.weights(values, count)
-        return {n: self._marginal(n, weights[n]) for n in (self.support if names is None else names)}
+        asked = tuple(self.support if names is None else names)
+        factors, out = self.factors(values, count), {}
+        for sites, probed, plan in self._probed(asked):
+            given = [once(factors[n]) for n in sites]
+            rows = max(map(len, given))
+            probes = [given[0].new_zeros(rows, *[self.joint.sizes[d] for d in self.joint.probe_dims(n)]) for n in probed]
+            slopes = _slopes(plan.run_scaled, [*given, *probes], range(len(sites), len(sites) + len(probes)))
+            out |= {n: self._in_batch(n, p).expand(count, *self._batch(n), -1) for n, p in zip(probed, slopes, strict=True)}
+        return {n: out[n] for n in asked}
 
-    def _marginal(self, name: str, weight: Tensor) -> Tensor:
-        """From the weights of the site's own factor."""
-        dims, size = self.sites[name].dims, len(self.support[name])
-        plates = self.assignments.outermost_first(self.joint.inside[name])
-        kept = [i for i, d in enumerate(dims) if d == name or d in plates]
-        rest = [1 + i for i in range(len(dims)) if i not in kept]
-        marginal = weight.sum(rest) if rest else weight
-        here = [dims[i] for i in kept]
-        order = [*(p for p in plates if p in here), name]
-        marginal = marginal.permute(0, *[1 + here.index(d) for d in order])
-        marginal = marginal[(slice(None), *[slice(None) if p in here else None for p in plates])]
-        marginal = marginal.expand(-1, *[self.joint.sizes[p] for p in plates], -1)
-        total = marginal.sum(-1, keepdim=True)  # a plate that the factor lacks counts it many times
-        marginal = torch.where(total > 0, marginal / total, marginal)
+    @cached_property
+    def _pruned(self) -> list[tuple[list[str], Elimination]]:
+        return [(names, self.joint.plan(names, pruned=True)) for names, _ in self.joint.components]
+
+    def _probed(self, asked: tuple[str, ...]) -> list[tuple[list[str], list[str], Elimination]]:
+        """Each component that holds some of the sites asked for, these, and the plan."""
+        if asked not in self._plans:
+            parts = [(names, [n for n in names if n in asked]) for names, _ in self.joint.components]
+            self._plans[asked] = [(names, probed, self.joint.plan(names, probes=probed, pruned=True)) for names, probed in parts if probed]
+        return self._plans[asked]
+
+    def _batch(self, name: str) -> torch.Size:
         site = self.program.sites[name]
-        return marginal.reshape(len(marginal), *site.shape[: len(site.shape) - site.event_dim], size)
+        return site.shape[: len(site.shape) - site.event_dim]
+
+    def _in_batch(self, name: str, probe: Tensor) -> Tensor:
+        """(n, K, *plates by name) -> (n, *batch, K), of probabilities that sum to 1 but for rounding."""
+        plates = list(self.joint.probe_dims(name)[1:])
+        order = [2 + plates.index(p) for p in self.assignments.outermost_first(plates)]
+        probability = probe.permute(0, *order, 1).reshape(len(probe), *self._batch(name), -1)
+        total = probability.sum(-1, keepdim=True)
+        return torch.where(total > 0, probability / total, probability)
 
     # Assignments
 
@@ -148,14 +162,16 @@ class Conditionals:
         factors = self.factors(values, count)
         total, out = self._plain(factors, count), {}
         for names, plan in self.joint.components:
-            given = [factors[n] for n in names]
-            value, *products = over_batch(lambda *t, plan=plan: _best(plan, t), given, count)
-            total = total + value * self._scales[names[0]]
-            found = draw_back(plan, products, count, None)
-            out |= {n: self.assignments.values(n, a) for n, a in found.items()}
+            slots = plan.maxima([once(factors[n]) for n in names])
+            total = total + plan.total(slots) * self._scales[names[0]]
+            out |= {n: self.assignments.values(n, a) for n, a in plan.assign(slots, count).items()}
         return {n: out[n] for n in self.support}, total
 
 
-def _best(plan, tensors):
-    value, products = plan.run(tensors, best=True)
-    return value, *products
+def _slopes(f: Callable[[list[Tensor]], Tensor], tensors: Sequence[Tensor], wanted: Sequence[int]) -> tuple[Tensor, ...]:
+    """Derivatives of f, row by row, by some of its tensors."""
+    given = [t.detach() for t in tensors]
+    leaves = [given[i].requires_grad_() for i in wanted]
+    with torch.enable_grad():
+        total = f(given).sum()
+    return torch.autograd.grad(total, leaves)

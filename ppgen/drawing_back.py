@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from .assignments import Assignments
+from .assignments import Assignments, once
 from .deterministic import deterministic_at
-from .elimination import draw_back
 from .keys import DRAW_BACK, Key, nth
-from .lowering import over_batch
 from .program import Program
 from .readings import DensityReading
 
@@ -69,7 +67,6 @@ class Drawing:
         out: dict[str, Tensor] = {}
         for names, plan in self.reading.joint.components:
             like = factors[names[0]]
-            products = over_batch(lambda *t, plan=plan: tuple(plan.run(t)[1]), [factors[n] for n in names], count)
-            assigned = draw_back(plan, products, count, gumbel)
+            assigned = plan.assign(plan.sums([once(factors[n]) for n in names]), count, gumbel)
             out |= {n: self.assignments.values(n, a) for n, a in assigned.items()}
         return out

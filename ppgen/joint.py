@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .elimination import Assignment, Elimination, Factor, previous, with_previous
@@ -10,6 +11,8 @@ from .errors import EliminationError
 from .sites import Site
 
 __all__ = ["Joint", "plates_of"]
+
+NORMALISED = 1e-3  # nats from 1 of a sum of probabilities, in any dtype
 
 
 class Joint:
@@ -52,13 +55,43 @@ class Joint:
                 )
             yield names
 
-    def plan(self, names: Sequence[str], keep: Iterable[str] = (), held: Iterable[str] = (), **cost: int) -> Elimination:
-        """An elimination over the factors of some sites; `held` enumerated sites are read at values and not summed."""
+    def plan(
+        self,
+        names: Sequence[str],
+        keep: Iterable[str] = (),
+        held: Iterable[str] = (),
+        probes: Iterable[str] = (),
+        pruned: bool = False,
+        **cost: int,
+    ) -> Elimination:
+        """An elimination over the factors of some sites.
+
+        held     enumerated sites that are read at values and not summed
+        probes   sites that get one more factor each, `probe(site)`, in this order behind the others
+        pruned   enumerated sites that nothing else depends on are left out, as they sum to 1: not for maxima, nor for derivatives by
+                 their factors
+        """
         held = set(held)
         factors = [Factor(self.held_dims(n, held), plates_of(self.sites[n])) for n in names]
+        factors += [Factor(self.probe_dims(n), self.inside[n]) for n in probes]
         inside = {n: p for n, p in self.inside.items() if n not in held}
         chains = {n: t for n, t in self.chains.items() if n not in held}
-        return Elimination(factors, inside, self.sizes, keep, chains=chains, **cost)
+        laws = {n: i for i, n in enumerate(names) if n in inside and self.sums_to_one(n)} if pruned else {}
+        return Elimination(factors, inside, self.sizes, keep, chains=chains, laws=laws, **cost)
+
+    def probe_dims(self, name: str) -> tuple[str, ...]:
+        """Of a factor that an enumerated site alone enters: by whose log the log sum has the site's probabilities as derivatives."""
+        return (name, *sorted(self.inside[name]))
+
+    def sums_to_one(self, name: str) -> bool:
+        """Whether the factor of an enumerated site is normalised over its values, as no mask hides it."""
+        site = self.sites[name]
+        dims = site.dims
+        if name not in dims or not self.inside[name] <= plates_of(site):
+            return False
+        log = site.log_prob.detach()
+        total = torch.where(log.isnan(), -torch.inf, log).logsumexp(dims.index(name) - len(dims))
+        return bool((total.abs() < NORMALISED).all())
 
     def held_dims(self, name: str, held: Iterable[str]) -> tuple[str | None, ...]:
         """Of a site's factor read at the values of held enumerated sites. That of a held chain has all of its plates."""
@@ -71,17 +104,14 @@ class Joint:
         """Indices of sites, and for each chain among them also those of the states before."""
         return with_previous(assignment, self.chains, self.sizes)
 
-    def __call__(self, log_probs: Mapping[str, Any], scales: Mapping[str, Any]) -> tuple[Tensor, list[list[Tensor]]]:
-        """-> log joint (), and each component's products, which drawing back needs."""
+    def __call__(self, log_probs: Mapping[str, Any], scales: Mapping[str, Any]) -> Tensor:
+        """The log joint ()."""
         total: Any = 0.0
         for n in self.plain:
             total = total + (log_probs[n] * scales[n]).sum()
-        products = []
         for names, plan in self.components:
-            value, steps = plan.run([log_probs[n] for n in names])
-            total = total + value * scales[names[0]].reshape(())
-            products.append(steps)
-        return total, products
+            total = total + plan.run([log_probs[n] for n in names]) * scales[names[0]].reshape(())
+        return total
 
 
 def plates_of(site: Site) -> frozenset[str]:

@@ -10,7 +10,6 @@ from torch import Tensor
 from .assignments import Assignment, Assignments
 from .drawing_back import CHUNK
 from .errors import ProgramError
-from .lowering import over_batch
 from .program import Program
 from .readings import DensityReading
 
@@ -92,4 +91,4 @@ class Pointwise:
         """Product over the named sites with the local discrete ones summed out, (n, N)."""
         ordered = [n for n in self.reading.sites if n in names]
         plan = self.joint.plan(ordered, keep=[self.plate], held=held, copies=count)  # type: ignore[list-item]
-        return over_batch(lambda *t: (plan.run(t)[0],), [factors[n] for n in ordered], count)[0]
+        return plan.run([factors[n] for n in ordered]).expand(count, -1)

@@ -9,8 +9,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from ppgen.elimination import LARGEST, Elimination, Factor, draw_back, log_sum_exp
+from ppgen.elimination import LARGEST, Elimination, Factor
 from ppgen.errors import CostError, EliminationError
+from ppgen.steps import log_sum_exp
 
 SIZES = {"p": 2, "q": 2, "a": 2, "b": 3, "c": 2, "d": 2, "e": 2}
 LEVELS = {"": frozenset(), "p": frozenset("p"), "pq": frozenset("pq")}
@@ -73,7 +74,7 @@ def log_weight(factors: Sequence[Factor], tensors: Sequence[Tensor], inside: Map
 def test_log_sums_are_those_of_every_assignment(seed: int) -> None:
     factors, inside, tensors = graph(seed)
     plan = Elimination(factors, inside, SIZES)
-    value, _ = plan.run(tensors)
+    value = plan.run(tensors)
     weights = [log_weight(factors, tensors, inside, at) for at in assignments(inside)]
     want = float(torch.tensor(weights, dtype=torch.float64).logsumexp(0))
     assert float(value) == pytest.approx(want, rel=1e-12)
@@ -85,13 +86,12 @@ def test_draws_back_have_the_exact_probabilities(seed: int) -> None:
     count = 40_000
     factors, inside, tensors = graph(seed)
     plan = Elimination(factors, inside, SIZES)
-    _, products = plan.run(tensors)
     generator = torch.Generator().manual_seed(100 + seed)
 
     def gumbel(site: str, shape: Sequence[int]) -> Tensor:
         return -(-torch.rand(tuple(shape), generator=generator, dtype=torch.float64).log()).log()
 
-    drawn = draw_back(plan, [t.expand(count, *t.shape) for t in products], count, gumbel)
+    drawn = plan.assign(plan.sums([t[None] for t in tensors]), count, gumbel)
     every = assignments(inside)
     logits = torch.tensor([log_weight(factors, tensors, inside, at) for at in every], dtype=torch.float64)
     probability = logits.softmax(0)
@@ -127,7 +127,7 @@ def test_kept_plates_give_a_value_for_each_index(seed: int) -> None:
     inside = {s: INSIDE[s] for s in ("c", "d", "e")}
     factors = [Factor(("c", "p"), LEVELS["p"]), Factor(("p", "c", "d"), LEVELS["p"]), Factor(("e", "d", "p", "q"), LEVELS["pq"])]
     tensors = [torch.randn([SIZES[d] for d in f.dims], generator=generator, dtype=torch.float64) for f in factors]
-    value, _ = Elimination(factors, inside, SIZES, keep=["p"]).run(tensors)
+    value = Elimination(factors, inside, SIZES, keep=["p"]).run(tensors)
     first, pair, local = tensors
     want = (first.T[:, :, None] + pair + local.logsumexp(0).sum(-1).T[:, None, :]).logsumexp((1, 2))
     torch.testing.assert_close(value, want, rtol=1e-12, atol=0)
@@ -140,7 +140,7 @@ def test_a_long_chain_costs_what_one_step_costs() -> None:
     generator = torch.Generator().manual_seed(0)
     start, steps = torch.randn(10, generator=generator), torch.randn(49, 10, 10, generator=generator)
     plan = Elimination(factors, dict.fromkeys(names, frozenset()), dict.fromkeys(names, 10))
-    value, _ = plan.run([start, *steps])
+    value = plan.run([start, *steps])
     forward = start
     for step in steps:
         forward = (forward[:, None] + step).logsumexp(0)
