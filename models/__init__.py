@@ -5,5 +5,6 @@ from .classifier import GaussianClassifier
 from .coin import CoinTosses
 from .heights import Heights
 from .mixture import GaussianMixture, MixtureOf
+from .naive_bayes import NaiveBayes
 
-__all__ = ["CoinTosses", "GaussianClassifier", "GaussianMixture", "Heights", "MixtureOf", "StochasticBlockModel"]
+__all__ = ["CoinTosses", "GaussianClassifier", "GaussianMixture", "Heights", "MixtureOf", "NaiveBayes", "StochasticBlockModel"]

@@ -130,7 +130,7 @@ class _Search:
 
 
 def enumerated(collapsed: Collapsed, edges: Tensor) -> dict[str, Any]:
-    """log_evidence, marginals and `together` of a small graph, see StochasticBlockModel.exact. Raises CostError."""
+    """log_evidence and marginals of a small graph, see StochasticBlockModel.exact. Raises CostError."""
     n, k = len(collapsed.pairs.outward), collapsed.pairs.num_communities
     if k**n > MOST:
         raise CostError(f"{k}^{n} = {float(k) ** n:.3g} labelings of {n} nodes are more than {MOST:,}; exact is for small graphs")
@@ -143,7 +143,7 @@ def enumerated(collapsed: Collapsed, edges: Tensor) -> dict[str, Any]:
         member = torch.nn.functional.one_hot(labels, k).double()  # (labelings, N, K)
         marginals += torch.einsum("l,lnk->nk", weight, member)
         together += torch.einsum("l,lnk,lmk->nm", weight, member, member)
-    return {"log_evidence": log_evidence, "marginals": {"community": marginals}, "together": together}
+    return {"log_evidence": log_evidence, "marginals": {"community": marginals, "together": together}}
 
 
 def _labelings(n: int, k: int, size: int, device: torch.device) -> Iterator[Tensor]:

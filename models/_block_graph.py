@@ -104,8 +104,8 @@ class BlockGraph(TorchDistribution):
     A value is (E, 2) node numbers, an edge a row, of any number of rows. log_prob takes O(E + N K + P), a draw O(its edges + N + P).
     """
 
-    arg_constraints: ClassVar[dict[str, Any]] = {"blocks": constraints.nonnegative}
-    padding = ABSENT
+    arg_constraints: ClassVar[dict[str, Any]] = {"community": constraints.nonnegative_integer, "blocks": constraints.nonnegative}
+    padding = ABSENT  # draws have more or fewer rows
 
     def __init__(self, community: Tensor, blocks: Tensor, pairs: Pairs, *, multiple: bool, validate_args: bool | None = None):
         n = len(pairs.outward)
@@ -115,13 +115,12 @@ class BlockGraph(TorchDistribution):
                 "(condition), sample them (Gibbs), or fit the family's guide (SVI)"
             )
         self.community, self.blocks, self.pairs, self.multiple = community, blocks, pairs, multiple
-        self.table, self.outward, self.inward = pairs.table, pairs.outward, pairs.inward
         batch = torch.broadcast_shapes(community.shape[:-1], blocks.shape[:-1]) if community.dim() > 1 or blocks.dim() > 1 else Size()
         super().__init__(Size(batch), Size((1, 2)), validate_args=validate_args)
 
     @property
     def support(self) -> Any:
-        return _Edges(len(self.outward), self.pairs.directed, self.multiple)
+        return _Edges(len(self.pairs.outward), self.pairs.directed, self.multiple)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """value (E, 2) -> (*batch,)"""
@@ -150,7 +149,7 @@ class BlockGraph(TorchDistribution):
         drawn = [self._between(member[int(a)], member[int(b)], rate, bool(a == b)) for a, b, rate in self._each()]
         edges = torch.cat(drawn)
         edges = edges if self.pairs.directed else edges.sort(1).values
-        return edges[(edges[:, 0] * len(self.outward) + edges[:, 1]).argsort()]
+        return edges[(edges[:, 0] * len(self.pairs.outward) + edges[:, 1]).argsort()]
 
     def _each(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         return zip(self.pairs.rows, self.pairs.columns, self.blocks, strict=True)
@@ -173,7 +172,7 @@ class BlockGraph(TorchDistribution):
         return torch.stack([a[at - j * (j - 1) // 2], a[j]], 1)
 
     def _poisson(self, a: Tensor, b: Tensor, rate: Tensor, same: bool) -> Tensor:
-        outward, inward = self.outward[a].double(), self.inward[b].double()
+        outward, inward = self.pairs.outward[a].double(), self.pairs.inward[b].double()
         exposure = outward.sum() * inward.sum() - ((outward * inward).sum() if same else 0.0)
         if same and not self.pairs.directed:
             exposure = exposure / 2

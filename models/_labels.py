@@ -1,6 +1,7 @@
-"""Data with labels: a dict from site to tensor, of which `label` may be missing, all of it or here and there."""
+"""Data with labels: a dict from site to tensor, of which `label` may be missing, all of it or, by a mask, here and there."""
 
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 import pyro
 import pyro.distributions as dist
@@ -8,59 +9,73 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from ..family import count_rows
 
-__all__ = ["as_rows", "check_labels", "class_counts", "observe_labels", "of_labels"]
-
-
-def as_rows(x: Any) -> Tensor:
-    """The rows of data with labels, or data without."""
-    return x["x"] if isinstance(x, dict) and "x" in x else x
+__all__ = ["Labels", "labels_of", "observe"]
 
 
-def of_labels(x: Any, size: int | None) -> tuple[Any, Tensor | None, int]:
-    """Rows, labels (N,) and how many there are; nothing but `size` where data are to be drawn. Raises DataError."""
-    if x is None:
-        return None, None, count_rows(None, size)
-    if not isinstance(x, dict):
-        return x, None, count_rows(x, size) if isinstance(x, Tensor) else 0
-    if unknown := sorted(set(x) - {"x", "label"}):
-        raise DataError(f"x has {', '.join(map(repr, unknown))}; a dict of data has x, and label where it is known")
-    if "x" not in x:
-        raise DataError("x has labels and no rows; a dict of data has x, and label where it is known")
-    return x["x"], _checked(x.get("label"), len(x["x"])), count_rows(x["x"], size)
+class Labels(NamedTuple):
+    """Of N data.
+
+    values   (N,) numbers from 0, or None where nobody knows one
+    known    (N,) True where the label is known; None: everywhere
+    """
+
+    values: Tensor | None
+    known: Tensor | None
+
+    @property
+    def complete(self) -> bool:
+        return self.values is not None and (self.known is None or bool(self.known.all()))
+
+    def whole(self) -> Tensor:
+        """All of them as whole numbers. Raises DataError where one is not known."""
+        if self.values is None:
+            raise DataError("no label is known, and there is no closed form then; run an engine")
+        if not self.complete:
+            row = int((~self.known).nonzero()[0, 0])  # type: ignore[operator]
+            raise DataError(f"the label in row {row} is unknown, and there is no closed form then; run an engine, or drop such rows")
+        return self.values.long()
+
+    def chosen(self, log_joint: Tensor) -> Tensor:
+        """log p(datum, label), or log p(datum) where the label is unknown, from (*lead, N, K): (*lead, N)."""
+        summed = log_joint.logsumexp(-1)
+        if self.values is None:
+            return summed
+        known = torch.ones_like(self.values, dtype=torch.bool) if self.known is None else self.known
+        at = torch.where(known, self.values, self.values.new_zeros(())).long()
+        return torch.where(known, log_joint.take_along_dim(at.expand(summed.shape)[..., None], -1)[..., 0], summed)
 
 
-def _checked(labels: Any, count: int) -> Tensor | None:
-    """The labels, (count,), as numbers or NaN. Their values are the site's to check. Raises DataError."""
-    if labels is None:
-        return None
-    if not (isinstance(labels, Tensor) and labels.is_floating_point()):
-        kind = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
-        raise DataError(f"label must hold floating-point numbers, NaN where it is not known, got {kind}; use label.double()")
-    if labels.shape != (count,):
-        raise DataError(f"label must have shape ({count},), one for each row of x; got {tuple(labels.shape)}")
-    return labels
+def labels_of(x: Mapping[str, Any], count: int, sites: Collection[str]) -> Labels:
+    """The labels of a dict of data that has also these sites. Never reads a value. Raises DataError."""
+    if unknown := sorted(set(x) - {*sites, "label", "mask"}):
+        raise DataError(
+            f"x has {', '.join(map(repr, unknown))}; a dict of data has {', '.join(sites)}, label, and mask where not all are known"
+        )
+    if missing := [name for name in sites if name not in x]:
+        raise DataError(f"x has no {', '.join(map(repr, missing))}; a dict of data has {', '.join(sites)}, and label where it is known")
+    values, known = x.get("label"), x.get("mask")
+    if values is None:
+        if known is not None:
+            raise DataError("x has a mask of labels and no label; leave it out where no label is known")
+        return Labels(None, None)
+    if not (isinstance(values, Tensor) and values.is_floating_point()):
+        kind = values.dtype if isinstance(values, Tensor) else type(values).__name__
+        raise DataError(f"label must hold floating-point numbers, got {kind}; use label.double()")
+    for name, t in (("label", values), ("mask", known)):
+        if t is not None and t.shape != (count,):
+            raise DataError(f"{name} must have shape ({count},), one for each datum; got {tuple(t.shape)}")
+    if known is not None and known.dtype != torch.bool:
+        raise DataError(f"mask must hold booleans, True where the label is known; got {known.dtype}")
+    return Labels(values, known)
 
 
-def observe_labels(weights: Tensor, labels: Tensor | None) -> Tensor:
-    """The site `label`, inside the data plate: latent where `labels` is None or NaN, which is summed out."""
+def observe(weights: Tensor, labels: Labels) -> Tensor:
+    """The site `label`, inside the data plate: latent where it is not known, and then summed out."""
     law = dist.Categorical(weights)
-    missing = None if labels is None else labels.isnan()
-    if missing is None or not missing.any():
-        label: Tensor = pyro.sample("label", law, obs=labels)
+    if labels.values is None or labels.known is None:
+        label: Tensor = pyro.sample("label", law, obs=labels.values)
     else:
-        label = pyro.sample("label", law, obs=labels.nan_to_num().long(), obs_mask=~missing)  # type: ignore[union-attr]
+        inside = torch.where(labels.known, labels.values, labels.values.new_zeros(()))
+        label = pyro.sample("label", law, obs=inside.long(), obs_mask=labels.known)
     return label.long()
-
-
-def check_labels(labels: Tensor | None) -> Tensor:
-    """All labels as whole numbers. Raises DataError where one is not known."""
-    if labels is None or labels.isnan().any():
-        which = "all labels are" if labels is None else f"the label in row {int(labels.isnan().nonzero()[0, 0])} is"
-        raise DataError(f"{which} unknown, and there is no closed form then; run an engine, or drop such rows")
-    return labels.long()
-
-
-def class_counts(labels: Tensor, num_classes: int) -> Tensor:
-    return torch.bincount(labels, minlength=num_classes).double()

@@ -1,7 +1,6 @@
 """Stochastic block models: nodes are in communities, and who is tied to whom depends on the communities alone."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Literal, get_args
 
 import networkx as nx
@@ -205,18 +204,12 @@ class StochasticBlockModel(Family):
         return (torch.special.xlogy(count, count) - torch.special.xlogy(count, out[..., :, None] * into[..., None, :])).sum((-2, -1))
 
     def exact(self, x: nx.Graph | Tensor, context: Tensor | None = None) -> dict[str, Any]:
-        """By going through all K^N labelings: log_evidence, nats; marginals of the communities, (N, K), which are all alike, as
-        nothing tells the communities' names; together (N, N), the probability that two nodes share a community. log_likelihood
-        of the whole graph, (*lead, 1), is a function of values by site, for graphs of any size.
+        """By going through all K^N labelings: log_evidence, nats, and marginals: `community` (N, K), which are all alike, as nothing
+        tells the communities' names, and `together` (N, N), the probability that two nodes are in one community.
 
-        Raises CostError for more than 2^22 labelings, but not before one of the others is asked for.
+        Raises CostError for more than 2^22 labelings.
         """
-        edges = self._edges(x, context)
-        return {"log_likelihood": partial(self._log_likelihood, edges), **enumerated(self._collapsed(), edges)}
-
-    def _log_likelihood(self, edges: Tensor, values: Mapping[str, Tensor]) -> Tensor:
-        law = BlockGraph(values["community"].long(), values["blocks"], self._pairs(), multiple=self.kind == "poisson")
-        return law.log_prob(edges).unsqueeze(-1)
+        return enumerated(self._collapsed(), self._edges(x, context))
 
     # Labels
 

@@ -1,7 +1,7 @@
 """Gaussian classifiers: each class is a normal, and its label is known for some data or for all."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NameNotFoundError, ProgramError
-from ..family import Family, check_finite, check_rows
-from ._labels import as_rows, check_labels, class_counts, observe_labels, of_labels
+from ..family import Family, check_finite, check_rows, count_rows
+from ._labels import Labels, labels_of, observe
 from ._mixture import positive
 
 __all__ = ["GaussianClassifier"]
@@ -53,7 +53,8 @@ class GaussianClassifier(Family):
     concentration   pseudo-data per class; weight: behind each loc; strength: behind each covariance, whose mean is spread^2
 
     Precision and slopes are a Wishart law of the inverse covariance in its triangular factors, so everything is conjugate.
-    Data are a dict of x (N, D) and label (N,), numbers from 0; NaN is a label that nobody knows. x alone is data without labels.
+    Data are a dict of x (N, D) and label (N,), numbers from 0, with a mask (N,) where not every label is known: True is known. x
+    alone is data without labels.
     Exact: posterior and evidence where every label is known, and the probabilities of a new datum's classes.
     Sources: Fisher, Annals of Eugenics 7, 1936; Geisser, JRSS-B 26, 1964 (the predictive law); Pourahmadi, Biometrika 86, 1999.
     """
@@ -78,7 +79,7 @@ class GaussianClassifier(Family):
             raise NameNotFoundError(f"no covariance {covariance!r}; there are {', '.join(get_args(Covariance))}")
         if num_classes < 2:
             raise ProgramError(f"num_classes must be at least 2, got {num_classes}")
-        rows = None if like is None else as_rows(like)
+        rows = None if like is None else like
         if rows is not None:
             check_rows(rows, torch.Size([num_features or rows.shape[-1]]), "like")
             check_finite(rows, "like")
@@ -106,14 +107,12 @@ class GaussianClassifier(Family):
         """Observes x (N, D) with label (N,), or draws `size` of them."""
         if context is not None:
             raise ProgramError("GaussianClassifier takes no context")
-        rows, labels, count = of_labels(x, size)
-        if rows is not None:
-            check_rows(rows, self.spread.shape)
+        rows, labels = self._data(x)
         weights = pyro.sample("weights", dist.Dirichlet(self.concentration))  # (K,)
         loc, root = self._normals(self._prior())
-        with pyro.plate("data", count):
-            label = observe_labels(weights, labels)  # (N,)
-            each = dist.MultivariateNormal(loc[label], scale_tril=root if len(root.shape) == 2 else root[label])
+        with pyro.plate("data", count_rows(rows, size)):
+            label = observe(weights, labels)  # (N,)
+            each = dist.MultivariateNormal(loc[label], scale_tril=root if root.dim() == 2 else root[label])
             return pyro.sample("x", each, obs=rows)
 
     def guide(self, x: Any = None, context: Tensor | None = None, *, size: int | None = None) -> None:
@@ -122,12 +121,21 @@ class GaussianClassifier(Family):
         pyro.sample("weights", dist.Dirichlet(self.log_counts.exp()))
         self._normals(self._learned())
 
-    def posterior_guide(self, x: Any) -> "Any":
-        """The exact posterior as a guide. Raises DataError where a label is not known."""
-        after = self._after(x)
+    def _data(self, x: Any) -> tuple[Any, Labels]:
+        """Rows (N, D) and labels; neither where x is None. Raises DataError."""
+        if x is None:
+            return None, Labels(None, None)
+        rows = x.get("x") if isinstance(x, dict) else x
+        labels = labels_of(x, len(rows) if isinstance(rows, Tensor) else 0, ["x"]) if isinstance(x, dict) else Labels(None, None)
+        check_rows(rows, self.spread.shape)
+        return rows, labels
 
-        def guide(*args: Any, **kwargs: Any) -> None:
-            pyro.sample("weights", dist.Dirichlet(self._counts(x)))
+    def posterior_guide(self, x: Any) -> Callable[..., None]:
+        """The exact posterior as a guide. Raises DataError where a label is not known."""
+        counts, after = self._counts(x), self._after(x)
+
+        def guide(x: Any = None, context: Tensor | None = None, *, size: int | None = None) -> None:
+            pyro.sample("weights", dist.Dirichlet(counts))
             self._normals(after)
 
         return guide
@@ -243,11 +251,11 @@ class GaussianClassifier(Family):
         return _Normals(weight, loc, prior.df + count, torch.linalg.cholesky(scatter))
 
     def _counts(self, x: Any) -> Tensor:
-        return self.concentration.double() + class_counts(self._known(x)[1], self.num_classes)
+        return self.concentration.double() + torch.bincount(self._known(x)[1], minlength=self.num_classes)
 
     def _known(self, x: Any) -> tuple[Tensor, Tensor]:
-        rows, labels, _ = of_labels(x, None)
-        return rows.double(), check_labels(labels)
+        rows, labels = self._data(x)
+        return rows.double(), labels.whole()
 
     def _log_normaliser(self, law: _Normals) -> Tensor:
         """Of the unnormalised density of loc, precision and slope, without what depends on K and D alone."""
@@ -263,12 +271,12 @@ class GaussianClassifier(Family):
     def exact(self, x: Any, context: Tensor | None = None) -> dict[str, Any]:
         """log_likelihood of each datum and probabilities of its classes, functions of values by site; where every label is known
         also log_evidence, nats, and the posterior of weights, precision and loc, one by one."""
-        rows, labels, _ = of_labels(x, None)
+        rows, labels = self._data(x)
         found: dict[str, Any] = {
             "log_likelihood": partial(self.log_likelihood, x),
             "probabilities": partial(self.probabilities, rows),
         }
-        if labels is None or labels.isnan().any():
+        if not labels.complete:
             return found
         counts, after, prior = self._counts(x), self._after(x), _Normals(*(t.double() for t in self._prior()))
         start = self.concentration.double()
@@ -285,13 +293,8 @@ class GaussianClassifier(Family):
 
     def log_likelihood(self, x: Any, values: Mapping[str, Tensor]) -> Tensor:
         """log p(x, label | parameters), nats, and log p(x | parameters) where the label is not known: (*lead, N)."""
-        rows, labels, _ = of_labels(x, None)
-        joint = self._log_joint(rows, values)  # (*lead, N, K)
-        if labels is None:
-            return joint.logsumexp(-1)
-        missing = labels.isnan()
-        chosen = joint.take_along_dim(labels.nan_to_num().long().expand(joint.shape[:-1])[..., None], -1)[..., 0]
-        return torch.where(missing, joint.logsumexp(-1), chosen)
+        rows, labels = self._data(x)
+        return labels.chosen(self._log_joint(rows, values))
 
     def probabilities(self, rows: Tensor, values: Mapping[str, Tensor]) -> Tensor:
         """p(label | x, parameters): rows (N, D), values (*lead, *shape) by site -> (*lead, N, K)."""

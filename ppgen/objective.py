@@ -110,6 +110,7 @@ class Objective:
         """What makes the pair: of the recorded graphs, or of the programs themselves."""
         density = self.density
         if isinstance(density, Unread):
+            GuideProgram(self.program, None, key.seed)  # a pair that does not fit is refused now, not after learning
             bound = BoundProgram(self.program)
             return lambda recorded: OnFactors(bound, RecordedGuide(bound, self.dtype) if recorded else None)
         if isinstance(guide, FlatGuide):

@@ -38,12 +38,15 @@ class Forward(Evaluation):
 
     Sites held by `poutine.condition` or `do` stay held; deterministic ones are computed. `values` holds what came.
     index   of the run, under vmap; None otherwise
+    ragged  of each site whose values may have more or fewer rows from run to run: what fills the missing ones, its distribution's
+            `padding`
     """
 
     def __init__(self, *, given: Mapping[str, Tensor], index: Tensor | None = None, **settings: Any):
         super().__init__(**settings)
         self.given, self.index = given, index
         self.values: dict[str, Tensor] = {}
+        self.ragged: dict[str, float] = {}
 
     def latent_value(self, msg: Any) -> tuple[Any, None]:
         name = msg["name"]
@@ -55,6 +58,8 @@ class Forward(Evaluation):
             if kind_of(msg) == "observed":
                 msg["value"] = draw(msg["name"], msg["fn"], self.index)
             self.values[msg["name"]] = torch.as_tensor(msg["value"])
+            if (padding := getattr(msg["fn"], "padding", None)) is not None:
+                self.ragged[msg["name"]] = padding
 
     def _pyro_post_sample(self, msg: Any) -> None:
         """Densities are not asked for."""
@@ -78,10 +83,13 @@ def simulate(
     Raises ProgramError: a site that cannot be drawn, sites that differ from run to run.
     """
     typed = {n: v.to(program.sites[n].value) for n, v in given.items() if n in program.sites}
+    ragged: dict[str, float] = {}
 
     def run(values: Sequence[Tensor], index: Tensor | None) -> dict[str, Tensor]:
         given = dict(zip(typed, values, strict=True))
-        return program.run(Forward, given=given, index=index, method=method).values
+        made = program.run(Forward, given=given, index=index, method=method)
+        ragged.update(made.ragged)
+        return made.values
 
     def batched(part: slice) -> dict[str, Tensor]:
         index = torch.arange(count)[part]
@@ -89,25 +97,43 @@ def simulate(
 
     def looped(part: slice) -> dict[str, Tensor]:
         runs = [run([v[i] for v in typed.values()], None) for i in range(count)[part]]
-        return {n: _stack(n, runs) for n in {n: None for r in runs for n in r}}
+        return {n: _stack(n, runs, ragged.get(n)) for n in {n: None for r in runs for n in r}}
 
     each = sum(math.prod(s.shape) for s in program.sites.values())
     size = max(1, CHUNK // max(1, each))
     parts = [slice(start, min(start + size, count)) for start in range(0, count, size)]
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         try:
-            return _in_parts(batched, parts, Key(seed), stream)
+            return _in_parts(batched, parts, Key(seed), stream, ragged)
         except RuntimeError:  # what vmap raises where a program branches on a value, reads it, or an operation has no rule
-            return _in_parts(looped, parts, Key(seed), stream)
+            return _in_parts(looped, parts, Key(seed), stream, ragged)
 
 
-def _in_parts(run: Callable[[slice], dict[str, Tensor]], parts: Sequence[slice], key: Key, stream: int) -> dict[str, Tensor]:
+def _in_parts(
+    run: Callable[[slice], dict[str, Tensor]], parts: Sequence[slice], key: Key, stream: int, ragged: Mapping[str, float]
+) -> dict[str, Tensor]:
     with seeded(key.generator(stream).initial_seed() % 2**32), _quiet():
         made = [run(part) for part in parts]
-    return {n: torch.cat([m[n] for m in made]) for n in made[0]}
+    most = {n: max(m[n].shape[1] for m in made) for n in ragged if n in made[0]}
+    return {n: torch.cat([_filled(m[n], 1, most[n], ragged[n]) if n in most else m[n] for m in made]) for n in made[0]}
 
 
-def _stack(name: str, runs: Sequence[Mapping[str, Tensor]]) -> Tensor:
+def _filled(t: Tensor, dim: int, size: int, padding: float) -> Tensor:
+    """With rows of padding at the end of a dimension, up to a size."""
+    missing = (*t.shape[:dim], size - t.shape[dim], *t.shape[dim + 1 :])
+    return torch.cat([t, t.new_full(missing, padding)], dim)
+
+
+def _stacked(draws: Sequence[Tensor], padding: float | None) -> Tensor:
+    if padding is None:
+        return torch.stack(list(draws))
+    most = max(len(t) for t in draws)
+    return torch.stack([_filled(t, 0, most, padding) for t in draws])
+
+
+def _stack(name: str, runs: Sequence[Mapping[str, Tensor]], padding: float | None) -> Tensor:
+    if padding is not None and all(name in r for r in runs):
+        return _stacked([r[name] for r in runs], padding)
     shapes = {tuple(r[name].shape) if name in r else None for r in runs}
     if len(shapes) > 1:
         what = "is missing from some runs" if None in shapes else f"has different shapes, {sorted(shapes)},"  # type: ignore[type-var]
@@ -160,7 +186,7 @@ class _Loop(torch.autograd.Function):
         if all(d is None for d in dims):
             return _with_tensors(fn, tensors).sample((info.batch_size,)), 0
         rows = ([t if d is None else t.select(d, i) for t, d in zip(tensors, dims, strict=True)] for i in range(info.batch_size))
-        return torch.stack([_with_tensors(fn, row).sample() for row in rows]), 0
+        return _stacked([_with_tensors(fn, row).sample() for row in rows], getattr(fn, "padding", None)), 0
 
 
 def _tensors(fn: Distribution) -> list[Tensor]:
