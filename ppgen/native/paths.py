@@ -169,7 +169,9 @@ class _Recursions:
                 with w.loop(K) as j:
                     w.store(self.ahead, (j,), w.real("mul", w.load(self.weights, t, j), w.load(self.beta, j)))
                 with w.loop(K) as i:
-                    w.store(self.back, (i,), self._sum(K, lambda j, i=i, t=t: w.real("mul", w.load(pairs, p, t, i, j), w.load(self.ahead, j))))  # type: ignore[misc]
+                    w.store(
+                        self.back, (i,), self._sum(K, lambda j, i=i, t=t: w.real("mul", w.load(pairs, p, t, i, j), w.load(self.ahead, j)))
+                    )  # type: ignore[misc]
                 scale = self._inverse(self._sum(K, lambda i, t=t: w.real("mul", w.load(before, t, i), w.load(self.back, i))))  # type: ignore[misc]
                 with w.loop(K) as i:
                     share = w.load(before, t, i)
