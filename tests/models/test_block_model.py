@@ -1,0 +1,367 @@
+"""The block model: the law of a graph, what is known in closed form, the bound, communities of real graphs."""
+
+import itertools
+import math
+
+import networkx as nx
+import numpy as np
+import pyro
+import pytest
+import scipy.integrate
+import scipy.stats
+import torch
+from torch import Tensor
+
+from ppgen import sample
+from ppgen.errors import CostError, DataError, EliminationError, NameNotFoundError, PpgenError, ProgramError
+from ppgen.inference import NUTS, SVI, ImportanceSampling
+from ppgen.models import StochasticBlockModel
+from ppgen.models._block_graph import BlockGraph, Pairs
+from tests.models.cases_block_model import TWO_TRIANGLES, TWO_WAYS
+
+KARATE = nx.karate_club_graph()
+FACTIONS = torch.tensor([int(KARATE.nodes[i]["club"] != "Mr. Hi") for i in KARATE])
+
+
+def law(community: list[int], blocks: Tensor, directed: bool = False, multiple: bool = False, out: Tensor | None = None) -> BlockGraph:
+    ones = torch.ones(len(community), dtype=blocks.dtype)
+    out = ones if out is None else out
+    pairs = Pairs(max(community) + 1, directed, out, out.flip(0) if directed else out)
+    return BlockGraph(torch.tensor(community), blocks, pairs, multiple=multiple)
+
+
+def every_graph(n: int, directed: bool) -> list[Tensor]:
+    pairs = [p for p in itertools.product(range(n), repeat=2) if (p[0] != p[1] if directed else p[0] < p[1])]
+    chosen = itertools.product([False, True], repeat=len(pairs))
+    return [torch.tensor([p for p, c in zip(pairs, which, strict=True) if c], dtype=torch.long).reshape(-1, 2) for which in chosen]
+
+
+# The law of a graph
+
+
+@pytest.mark.parametrize(("directed", "n"), [(False, 4), (True, 3)])
+def test_probabilities_of_all_graphs_sum_to_one(directed: bool, n: int) -> None:
+    blocks = torch.linspace(0.1, 0.8, 4 if directed else 3).double()
+    p = law([0, 1, 0, 1][:n], blocks, directed)
+    total = sum(float(p.log_prob(g).exp()) for g in every_graph(n, directed))
+    assert total == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_counts_by_pairs_of_nodes(directed: bool) -> None:
+    """Against a loop over node pairs with scipy's Poisson law; several edges of a pair, degrees of their own."""
+    community, out = [0, 1, 0, 1, 2], torch.tensor([0.5, 2.0, 1.5, 0.7, 1.1]).double()
+    into = out.flip(0) if directed else out
+    blocks = torch.linspace(0.2, 1.7, 9 if directed else 6).double()
+    edges = torch.tensor([[0, 1], [0, 1], [0, 1], [1, 3], [0, 2], [3, 4], [3, 4]])
+    p = law(community, blocks, directed, multiple=True, out=out)
+    table, expected = p.pairs.table, 0.0
+    for i, j in itertools.product(range(5), repeat=2):
+        if i == j or (not directed and i > j):
+            continue
+        rate = float(out[i] * into[j] * blocks[table[community[i], community[j]]])
+        expected += scipy.stats.poisson(rate).logpmf(int(((edges == torch.tensor([i, j])).all(1)).sum()))
+    assert float(p.log_prob(edges)) == pytest.approx(expected, rel=1e-12)
+    padded = torch.cat([edges, torch.full((3, 2), -1)])
+    assert float(p.log_prob(padded)) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("directed", "multiple"), list(itertools.product([False, True], repeat=2)))
+def test_draws_have_the_law(directed: bool, multiple: bool) -> None:
+    """How often each node pair has an edge, over 4000 draws, in Monte Carlo standard errors; edges lie in the support."""
+    community, out = [0, 0, 1, 1, 1], torch.tensor([0.5, 2.0, 1.5, 0.7, 1.1]).double()
+    out = out if multiple else torch.ones(5).double()
+    into = out.flip(0) if directed else out
+    p = law(community, torch.tensor([0.7, 0.2, 0.35, 0.5]).double()[: 4 if directed else 3], directed, multiple, out)
+    torch.manual_seed(1)
+    draws = p.sample((4000,))
+    assert p.support.check(draws).all()
+    counts = torch.zeros(5, 5).double()
+    kept = draws[draws[..., 0] >= 0]
+    counts.index_put_((kept[:, 0], kept[:, 1]), torch.ones(len(kept)).double(), accumulate=True)
+    for i, j in itertools.product(range(5), repeat=2):
+        rate = float(out[i] * into[j] * p.blocks[p.pairs.table[community[i], community[j]]])
+        rate = 0.0 if i == j or (not directed and i > j) else rate
+        error = math.sqrt(rate * (1 if multiple else 1 - rate) / 4000)
+        assert abs(float(counts[i, j]) / 4000 - rate) <= 4.5 * error
+
+
+def test_a_sparse_graph_of_many_nodes() -> None:
+    """200,000 nodes have 2 * 10^10 pairs: neither a draw nor its density goes through them."""
+    n = 200_000
+    torch.manual_seed(0)
+    pairs = Pairs(3, False, torch.ones(n).double(), torch.ones(n).double())
+    rate = torch.tensor([6.0, 1.0, 1.0, 6.0, 1.0, 6.0]).double() / n
+    p = BlockGraph(torch.randint(3, (n,)), rate, pairs, multiple=False)
+    edges = p.sample()
+    sizes = torch.bincount(p.community).double()
+    mean = float((sizes**2).sum() / 2 * 6 / n + (sizes[0] * sizes[1] + sizes[0] * sizes[2] + sizes[1] * sizes[2]) / n)
+    assert abs(len(edges) - mean) < 5 * math.sqrt(mean)
+    assert p.support.check(edges)
+    assert p.log_prob(edges).isfinite()
+
+
+def test_many_communities_at_once() -> None:
+    community = torch.tensor([[0, 1, 0, 1], [1, 1, 0, 0], [0, 0, 0, 1]])
+    blocks = torch.rand(3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pairs = Pairs(2, False, torch.ones(4), torch.ones(4))
+    edges = torch.tensor([[0, 1], [1, 2]])
+    together = BlockGraph(community, blocks, pairs, multiple=False).log_prob(edges)
+    each = [BlockGraph(c, b, pairs, multiple=False).log_prob(edges) for c, b in zip(community, blocks, strict=True)]
+    assert torch.allclose(together, torch.stack(each), atol=1e-12)
+
+
+# In closed form
+
+
+@pytest.mark.parametrize(("directed", "n"), [(False, 4), (True, 3)])
+def test_evidence_of_all_graphs_sums_to_one(directed: bool, n: int) -> None:
+    """All but the graph without edges, which is refused: its probability is had by its labelings."""
+    kind = nx.DiGraph if directed else nx.Graph
+    some = kind([(0, 1), (1, 2)])
+    some.add_nodes_from(range(n))
+    family = StochasticBlockModel(2, like=some, directed=directed, concentration=0.7, edge_prior=(0.5, 1.5))
+    graphs = [g for g in every_graph(n, directed) if len(g)]
+    total = sum(float(family.exact(g)["log_evidence"].exp()) for g in graphs)
+    labels = torch.tensor(list(itertools.product([0, 1], repeat=n)))
+    empty = family._collapsed().at(labels, torch.zeros(0, 2, dtype=torch.long))
+    assert total + float(empty.exp().sum()) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("settings", [{}, {"degree_corrected": True}, {"kind": "poisson", "edge_prior": (2.0, 3.0)}])
+def test_collapsed_is_the_integral(settings: dict) -> None:
+    """Over weights and each block by quadrature."""
+    family = StochasticBlockModel(2, like=TWO_TRIANGLES, concentration=1.7, **settings)
+    labels = torch.tensor([0, 0, 0, 1, 1, 1, 1, 0])
+    got = float(family.collapsed(TWO_TRIANGLES, labels))
+    edges = family._edges(TWO_TRIANGLES)
+    pairs = Pairs(2, False, family.outward.double(), family.inward.double())
+
+    def likelihood(block: int, value: float) -> float:
+        rest = [0.3, 0.3, 0.3]
+        rest[block] = value
+        blocks = torch.tensor(rest).double()
+        base = torch.full((3,), 0.3).double()
+        multiple = family.kind == "poisson"
+        one, other = (BlockGraph(labels, b, pairs, multiple=multiple).log_prob(edges) for b in (blocks, base))
+        return float((one - other).exp())
+
+    prior = (
+        scipy.stats.beta(1, 1) if family.kind == "bernoulli" else scipy.stats.gamma(family.edge_prior[0], scale=1 / family.edge_prior[1])
+    )
+    top = 1.0 if family.kind == "bernoulli" else 40.0
+    base = BlockGraph(labels, torch.full((3,), 0.3).double(), pairs, multiple=family.kind == "poisson").log_prob(edges)
+    expected = float(base)
+    for block in range(3):
+        expected += math.log(scipy.integrate.quad(lambda v, k=block: likelihood(k, v) * prior.pdf(v), 0, top, limit=200)[0])
+    dirichlet = scipy.stats.beta(1.7, 1.7)
+    expected += math.log(scipy.integrate.quad(lambda w: w**4 * (1 - w) ** 4 * dirichlet.pdf(w), 0, 1)[0])
+    assert got == pytest.approx(expected, abs=1e-6)
+
+
+def test_marginals_by_hand() -> None:
+    """Two nodes are in one community as often as the evidence of labelings says."""
+    family = StochasticBlockModel(2, like=TWO_TRIANGLES)
+    labels = torch.tensor(list(itertools.product([0, 1], repeat=8)))
+    weight = family.collapsed(TWO_TRIANGLES, labels).softmax(0)
+    exact = family.exact(TWO_TRIANGLES)
+    assert torch.allclose(exact["marginals"]["community"], torch.full((8, 2), 0.5).double())
+    for i, j in ((0, 1), (0, 7), (3, 5)):
+        assert float(exact["marginals"]["together"][i, j]) == pytest.approx(float(weight[labels[:, i] == labels[:, j]].sum()), abs=1e-12)
+
+
+def test_too_many_labelings_are_refused_with_their_number() -> None:
+    with pytest.raises(CostError, match=r"2\^34 = 1.72e\+10"):
+        StochasticBlockModel(2, like=KARATE, weight=None).exact(KARATE)
+
+
+# The bound
+
+
+FAMILIES = {
+    "bernoulli": (StochasticBlockModel(2, like=TWO_TRIANGLES), TWO_TRIANGLES),
+    "three": (StochasticBlockModel(3, like=TWO_TRIANGLES, concentration=0.5), TWO_TRIANGLES),
+    "poisson": (StochasticBlockModel(2, like=TWO_TRIANGLES, kind="poisson"), TWO_TRIANGLES),
+    "degrees": (StochasticBlockModel(2, like=TWO_TRIANGLES, degree_corrected=True), TWO_TRIANGLES),
+    "directed": (StochasticBlockModel(2, like=TWO_WAYS, directed=True), TWO_WAYS),
+    "directed degrees": (StochasticBlockModel(2, like=TWO_WAYS, directed=True, degree_corrected=True), TWO_WAYS),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_bound_is_the_pairs_and_lies_below_the_evidence(name: str) -> None:
+    """The mean of log p - log q over draws of the pair, which knows nothing of the bound, is the bound."""
+    family, graph = FAMILIES[name]
+    posterior = SVI(num_steps=150, num_samples=20_000, learning_rate=0.05, progress=False).run(family, graph)
+    weights = posterior.log_weights.double()
+    bound = -float(posterior.losses[-1])
+    error = float(weights.std()) / math.sqrt(weights.numel())
+    assert abs(float(weights.mean()) - bound) < 4.5 * error + 2e-3
+    assert error < 0.02
+    assert bound < float(family.exact(graph)["log_evidence"])
+    assert "cannot be summed out" in posterior.provenance["draws"]
+
+
+def test_sure_communities_make_the_bound_the_collapsed_evidence() -> None:
+    family, graph = FAMILIES["three"]
+    labels = torch.tensor([0, 0, 1, 2, 2, 2, 1, 0])
+    member = torch.nn.functional.one_hot(labels, 3).double()
+    assert float(family._collapsed().in_mean(member, family._edges(graph))) == pytest.approx(
+        float(family.collapsed(graph, labels)), abs=1e-10
+    )
+
+
+def test_lowerings_agree() -> None:
+    """Machine code, torch and Pyro itself learn the same."""
+    family, graph = FAMILIES["degrees"]
+    runs = [SVI(num_steps=40, num_samples=5, dtype=torch.float64, lowering=low, progress=False) for low in ("native", "recorded", "eager")]
+    losses = [engine.run(family.double(), graph).losses for engine in runs]
+    family.float()
+    assert torch.allclose(losses[0], losses[2], rtol=1e-9)
+    assert torch.allclose(losses[1], losses[2], rtol=1e-9)
+
+
+# Real graphs: FIGURES of Karrer & Newman
+
+
+def test_the_plain_model_of_karate_finds_hubs() -> None:
+    """The known failure: five members of many ties against all others. -233.526 was the best found by annealing."""
+    family = StochasticBlockModel(2, like=KARATE, weight=None)
+    learned = SVI(num_steps=300, num_samples=10, progress=False).run(family, KARATE).program.fn
+    assert float(family.profile(KARATE, FACTIONS)) == pytest.approx(-267.6457, abs=1e-3)
+    assert float(family.profile(KARATE, learned.communities)) > -233.5261 - 0.5
+    hubs = learned.communities == learned.communities[33]
+    assert hubs.nonzero()[:, 0].tolist() == [0, 1, 2, 32, 33]
+
+
+def test_with_degrees_corrected_karate_falls_into_its_factions() -> None:
+    family = StochasticBlockModel(2, like=KARATE, weight=None, degree_corrected=True)
+    learned = SVI(num_steps=300, num_samples=10, progress=False).run(family, KARATE).program.fn
+    assert float(family.profile(KARATE, FACTIONS)) == pytest.approx(-743.2071, abs=1e-3)
+    assert float(family.profile(KARATE, learned.communities)) > -739.3884 - 0.5
+    wrong = int((learned.communities != FACTIONS).sum())
+    assert min(wrong, 34 - wrong) <= 2
+
+
+def test_profile_of_a_directed_graph_by_hand() -> None:
+    family = StochasticBlockModel(2, like=TWO_WAYS, directed=True, degree_corrected=True)
+    labels = np.array([0, 0, 1, 1, 0])
+    count = np.zeros((2, 2))
+    for a, b in TWO_WAYS.edges():
+        count[labels[a], labels[b]] += 1
+    expected = sum(m * math.log(m / (count[r].sum() * count[:, s].sum())) for (r, s), m in np.ndenumerate(count) if m)
+    order = torch.tensor([labels[n] for n in family.nodes])
+    assert float(family.profile(TWO_WAYS, order)) == pytest.approx(expected, rel=1e-12)
+
+
+# Engines
+
+
+def test_nuts_given_communities_is_conjugate() -> None:
+    family = StochasticBlockModel(2, like=KARATE, weight=None)
+    labels = family.communities
+    held = pyro.poutine.condition(family, {"community": labels})
+    draws = NUTS(num_warmup=300, num_samples=500, progress=False).run(held, KARATE)
+    edges, member = family._edges(KARATE), torch.nn.functional.one_hot(labels, 2).double()
+    laws = {
+        "blocks": family._collapsed().posterior(family._pairs().edges(labels, edges, torch.float64), family._pairs().exposure(member)),
+        "weights": torch.distributions.Dirichlet(family.concentration.double() + member.sum(0)),
+    }
+    table = draws.summary()
+    for site, exact in laws.items():
+        for i, (mean, sd) in enumerate(zip(exact.mean, exact.stddev, strict=True)):
+            row = table.loc[f"{site}[{i}]"]
+            assert row["ess_bulk"] > 400
+            assert abs(row["mean"] - float(mean)) < 4.5 * row["mcse_mean"]
+            assert row["sd"] == pytest.approx(float(sd), rel=0.1)
+
+
+def test_engines_that_sum_out_say_why_they_cannot() -> None:
+    family, graph = FAMILIES["bernoulli"]
+    for engine in (NUTS(progress=False), ImportanceSampling()):
+        with pytest.raises(EliminationError, match="communities of all 8 nodes at once"):
+            engine.run(family, graph)
+
+
+def test_labels_switched_at_random_are_named_alike_again() -> None:
+    family = StochasticBlockModel(3, like=KARATE, weight=None, degree_corrected=True)
+    posterior = SVI(num_steps=100, num_samples=200, progress=False).run(family, KARATE)
+    learned = posterior.program.fn
+    named = learned.relabel(posterior.draws)
+    generator = torch.Generator().manual_seed(0)
+    order = torch.stack([torch.randperm(3, generator=generator) for _ in range(200)])[None]  # new name of each community
+    old, pairs = order.argsort(-1), learned._pairs()
+    switched = {
+        "community": order.gather(-1, posterior.draws["community"]),
+        "weights": posterior.draws["weights"].gather(-1, old),
+        "blocks": posterior.draws["blocks"].gather(-1, pairs.table[old[..., pairs.rows], old[..., pairs.columns]]),
+    }
+    assert not torch.equal(switched["community"], named["community"])
+    again = learned.relabel(switched)
+    assert all(torch.equal(again[n], named[n]) for n in named)
+    assert (named["community"][0] == learned.communities).double().mean() > 0.9
+    assert torch.equal(learned.matrix(named["blocks"]), learned.matrix(named["blocks"]).mT)
+
+
+def test_predictions_are_graphs_filled_up() -> None:
+    family = StochasticBlockModel(2, like=KARATE, weight=None)
+    posterior = SVI(num_steps=100, num_samples=300, progress=False).run(family, KARATE)
+    graphs = posterior.predict()["graph"][0]  # (300, E, 2)
+    sizes = (graphs[..., 0] >= 0).sum(-1).double()
+    assert graphs.shape[1] == int(sizes.max())
+    assert abs(float(sizes.mean()) - 78) < 5 * float(sizes.std()) / math.sqrt(300) + 1.0
+    again = StochasticBlockModel(2, like=KARATE, weight=None).exact
+    assert callable(again)
+    assert torch.isfinite(family.collapsed(graphs[0], family.communities))
+
+
+def test_a_drawn_graph_is_data() -> None:
+    family = StochasticBlockModel(2, num_nodes=30, edge_prior=(2.0, 5.0))
+    drawn = sample(family, 30, seed=1)
+    assert drawn["community"].shape == (30,)
+    posterior = SVI(num_steps=20, num_samples=10, progress=False).run(family, drawn["graph"])
+    assert posterior.draws["community"].shape == (1, 10, 30)
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"num_communities": 35, "like": KARATE, "weight": None}, DataError, "35, more than the 34 nodes"),
+        ({"num_communities": 0, "like": KARATE}, ProgramError, "at least 1, got 0"),
+        ({}, ProgramError, "like="),
+        ({"degree_corrected": True, "num_nodes": 5}, ProgramError, "degrees of `like`"),
+        ({"degree_corrected": True, "kind": "bernoulli", "like": KARATE}, ProgramError, "kind='poisson'"),
+        ({"kind": "gaussian", "like": KARATE}, NameNotFoundError, "bernoulli, poisson"),
+        ({"like": KARATE}, DataError, r"\(0, 1\) has weight 4"),
+        ({"like": KARATE, "directed": True}, DataError, "undirected"),
+        ({"like": KARATE, "concentration": -1.0, "weight": None}, PpgenError, "concentration"),
+        ({"like": nx.Graph([(0, 1, {"weight": 0.5})]), "kind": "poisson"}, DataError, "no number of edges"),
+        ({"like": nx.MultiGraph([("a", "b"), ("a", "b")])}, DataError, r"\('a', 'b'\) comes more than once"),
+        ({"like": nx.Graph()}, DataError, "no edge"),
+    ],
+)
+def test_mistakes_are_named(settings: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        StochasticBlockModel(**settings)
+
+
+def test_mistakes_in_labels_and_sizes() -> None:
+    family = StochasticBlockModel(2, like=KARATE, weight=None, degree_corrected=True)
+    with pytest.raises(DataError, match="one for each node"):
+        family.collapsed(KARATE, torch.zeros(5))
+    with pytest.raises(DataError, match="0 to 1"):
+        family.profile(KARATE, torch.full((34,), 2))
+    with pytest.raises(ProgramError, match="degrees for 34 nodes"):
+        sample(family, 10)
+    with pytest.raises(ProgramError, match="no context"):
+        SVI(progress=False).run(family, KARATE, torch.ones(3))
+
+
+def test_weights_are_numbers_of_edges() -> None:
+    """Of networkx's karate club, 231 meetings."""
+    family = StochasticBlockModel(2, like=KARATE, kind="poisson")
+    assert len(family._edges(KARATE)) == sum(w for _, _, w in KARATE.edges(data="weight")) == 231
+    assert len(StochasticBlockModel(2, like=KARATE, weight=None)._edges(KARATE)) == 78
