@@ -172,7 +172,7 @@ class Companion(ABC):
         except PpgenError:
             raise
         except Exception as error:
-            raise GuideError(f"the {self.what} fails: {type(error).__name__}: {str(error).splitlines()[0]}") from error
+            raise GuideError(f"the {self.what} fails: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}") from error
 
     def run(self, leaves: Sequence[Any], params: Mapping[str, Tensor], rows: Mapping[str, Tensor], **settings: Any) -> Evaluation:
         """The program itself, once."""
