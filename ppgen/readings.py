@@ -162,7 +162,7 @@ class RecordedReading:
     def _sum(self, *inputs: Tensor) -> Tensor:
         outputs = self._graph("density")(*inputs)
         names, n = list(self.sites), len(self.sites)
-        total, _ = self.joint(dict(zip(names, outputs[:n], strict=True)), dict(zip(names, outputs[n : 2 * n], strict=True)))
+        total = self.joint(dict(zip(names, outputs[:n], strict=True)), dict(zip(names, outputs[n : 2 * n], strict=True)))
         return sum(outputs[2 * n :], total).to(self.dtype)
 
     def _over(self, graph: Graph, given: Sequence[Tensor], count: int) -> tuple[Tensor, ...]:

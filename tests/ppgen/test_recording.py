@@ -47,7 +47,7 @@ class Density:
         names = list(self.recording.sites)
         n = len(names)
         log_probs = dict(zip(names, outputs[:n], strict=True))
-        total = self.recording.joint(log_probs, dict(zip(names, outputs[n : 2 * n], strict=True)))[0]
+        total = self.recording.joint(log_probs, dict(zip(names, outputs[n : 2 * n], strict=True)))
         return log_probs, torch.as_tensor(total + sum(outputs[2 * n :]))
 
     def value_and_grad(self, position: Tensor) -> tuple[Tensor, Tensor]:
