@@ -34,7 +34,8 @@ class StochasticBlockModel(Family):
 
     kind              bernoulli: an edge or none. poisson: any number of edges, blocks_kl ~ Gamma(*edge_prior) their expected number
     degree_corrected  poisson, with the expected number times d_i d_j / 2m: d the nodes' degrees in `like` and m its edges, as given.
-                      Communities are then no longer sorted by degree, and blocks are about 1
+                      Communities are then no longer sorted by degree, and blocks are about 1. A graph that is drawn with more or
+                      fewer nodes has these degrees over and over
     directed          i != j, blocks_kl for every k and l; degrees are out- and in-degrees, over m
     like              the graph: of networkx, or (E, 2) node numbers. Says which nodes there are and where the guide begins
     num_nodes         their number, where there is no `like`
@@ -129,15 +130,17 @@ class StochasticBlockModel(Family):
         return 1.0, n * (n - 1) / (1 if self.directed else 2) / len(known.edges)
 
     def _pairs(self, size: int | None = None) -> Pairs:
-        """Of the nodes of the data: those of the guide, or `size` new ones."""
-        if size is None or size == len(self.nodes):
+        """Of the nodes of the data: those of the guide, or `size` new ones, with the same propensities over and over."""
+        n = len(self.nodes)
+        if size is None or size == n:
             return Pairs(self.num_communities, self.directed, self.outward, self.inward)
         if size < 1:
             raise ProgramError(f"size must be at least 1, got {size}")
-        if self.degree_corrected:
-            raise ProgramError(f"size is {size} and there are degrees for {len(self.nodes)} nodes; with degree_corrected draw as many")
-        ones = self.outward.new_ones(size)
-        return Pairs(self.num_communities, self.directed, ones, ones)
+        repeated = torch.arange(size, device=self.outward.device) % n
+        out, into = self.outward[repeated], self.inward[repeated]
+        if self.degree_corrected:  # degrees over the root of what they sum to
+            out, into = (t * (of.sum() / t.sum()).sqrt() for t, of in ((out, self.outward), (into, self.inward)))
+        return Pairs(self.num_communities, self.directed, out, into)
 
     # The pair
 

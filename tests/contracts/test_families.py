@@ -16,8 +16,9 @@ from torch import Tensor
 from ppgen import Score, sample, score, structure
 from ppgen.cli import main
 from ppgen.discovery import engines, families, one_line
-from ppgen.errors import GuideError, PpgenError, ScoreError
+from ppgen.errors import EliminationError, GuideError, PpgenError, ScoreError
 from ppgen.family import Family
+from ppgen.held_draws import held_draws
 from ppgen.inference import SVI
 from ppgen.keys import Key
 from ppgen.objective import Objective
@@ -68,7 +69,7 @@ def test_model_and_guide_share_their_sites(name: str) -> None:
     case = cases()[name]
     program = Program(case.family, case.x)
     if continuous(program):
-        Objective(program.copy(), None, key=Key(0))
+        Objective(program.copy(), None, key=Key(0), bound=has_bound(case.family))
     else:
         case.family.guide(case.x)
 
@@ -78,8 +79,6 @@ def test_a_site_missing_from_the_guide_is_named(name: str) -> None:
     case = cases()[name]
 
     class Broken(type(case.family)):  # type: ignore[misc]
-        bound = None
-
         def guide(self, x: Any = None, context: Any = None, *, size: int | None = None) -> None:
             pass
 
@@ -114,7 +113,7 @@ def test_data_are_drawn(name: str) -> None:
     data = [s for s in program.observed if s.name in drawn]
     assert data or set(drawn) - {s.name for s in program.latent}
     for site in data:
-        assert len(drawn[site.name]) == 7
+        assert len(drawn[site.name]) == 7 or program.data_plate not in site.plates
         if site.plates in ((), (program.data_plate,)):
             assert drawn[site.name].shape[1:] == site.value.shape[1:]
         assert site.support.check(drawn[site.name]).all()
@@ -175,6 +174,9 @@ def test_what_is_known_in_closed_form(name: str) -> None:
     if "log_evidence" not in exact:
         return
     program = Program(case.family, case.x)
+    if not summed_out(program):
+        assert float(bound_of(program)) < float(exact["log_evidence"])
+        return
     if continuous(program):
         objective = Objective(program.copy(), guide_of(case, exact), key=Key(0), dtype=torch.float64)
         _, got = objective.draws(objective.params, Key(0), 16)
@@ -183,6 +185,42 @@ def test_what_is_known_in_closed_form(name: str) -> None:
     assert got is not None
     for value in got.tolist():
         assert value == pytest.approx(float(exact["log_evidence"]), rel=1e-6, abs=2e-3)
+
+
+def has_bound(family: Family) -> bool:
+    return callable(getattr(family, "bound", None))
+
+
+def bound_of(program: Program, num_particles: int = 1) -> Tensor:
+    """The family's own bound at its parameters, the mean over noise."""
+    objective = Objective(program.copy(), None, key=Key(0), num_particles=num_particles, dtype=torch.float64, bound=True)
+    return -objective.value_and_grad(objective.params, objective.inputs(Key(0, 1)))[0]
+
+
+def summed_out(program: Program) -> bool:
+    """Whether the discrete sites can be."""
+    try:
+        LogDensity(program)
+    except EliminationError:
+        return False
+    return True
+
+
+@EVERY
+def test_a_familys_bound_is_the_lower_bound_of_the_pair(name: str) -> None:
+    """Its mean over noise, against the mean of log p - log q over draws of the pair."""
+    case = cases()[name]
+    if not has_bound(case.family):
+        return
+    program, count = Program(case.family, case.x), 20_000
+    if summed_out(program):
+        pair = Objective(program.copy(), None, key=Key(0), num_particles=count, dtype=torch.float64)
+        _, weights = pair.draws(pair.params, Key(0), count)
+    else:
+        _, weights = held_draws(program, count, 0)
+    assert weights is not None
+    error = float(weights.double().std()) / count**0.5
+    assert float(weights.double().mean()) == pytest.approx(float(bound_of(program, 4000)), abs=5 * error + 1e-3)
 
 
 def guide_of(case: Case, exact: Mapping[str, Any]) -> Any:

@@ -310,8 +310,6 @@ def test_predictions_are_graphs_filled_up() -> None:
     sizes = (graphs[..., 0] >= 0).sum(-1).double()
     assert graphs.shape[1] == int(sizes.max())
     assert abs(float(sizes.mean()) - 78) < 5 * float(sizes.std()) / math.sqrt(300) + 1.0
-    again = StochasticBlockModel(2, like=KARATE, weight=None).exact
-    assert callable(again)
     assert torch.isfinite(family.collapsed(graphs[0], family.communities))
 
 
@@ -354,8 +352,6 @@ def test_mistakes_in_labels_and_sizes() -> None:
         family.collapsed(KARATE, torch.zeros(5))
     with pytest.raises(DataError, match="0 to 1"):
         family.profile(KARATE, torch.full((34,), 2))
-    with pytest.raises(ProgramError, match="degrees for 34 nodes"):
-        sample(family, 10)
     with pytest.raises(ProgramError, match="no context"):
         SVI(progress=False).run(family, KARATE, torch.ones(3))
 
