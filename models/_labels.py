@@ -76,6 +76,6 @@ def observe(weights: Tensor, labels: Labels) -> Tensor:
     if labels.values is None or labels.known is None:
         label: Tensor = pyro.sample("label", law, obs=labels.values)
     else:
-        inside = torch.where(labels.known, labels.values, labels.values.new_zeros(()))
-        label = pyro.sample("label", law, obs=inside.long(), obs_mask=labels.known)
+        known: Any = labels.known
+        label = pyro.sample("label", law, obs=torch.where(known, labels.values, labels.values.new_zeros(())).long(), obs_mask=known)
     return label.long()

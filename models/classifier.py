@@ -10,7 +10,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from ..errors import NameNotFoundError, ProgramError
+from ..errors import DataError, NameNotFoundError, ProgramError
 from ..family import Family, check_finite, check_rows, count_rows
 from ._labels import Labels, labels_of, observe
 from ._mixture import positive
@@ -83,6 +83,9 @@ class GaussianClassifier(Family):
         if rows is not None:
             check_rows(rows, torch.Size([num_features or rows.shape[-1]]), "like")
             check_finite(rows, "like")
+            if (constant := (rows == rows[0]).all(0)).any():
+                which = int(constant.nonzero()[0, 0])
+                raise DataError(f"column {which} of like is constant and gives the priors no scale; leave it out")
         elif not num_features or num_features < 1:
             raise ProgramError(f"num_features must be at least 1, got {num_features}; or give data as like=")
         self.num_classes, self.covariance = num_classes, covariance
@@ -152,7 +155,8 @@ class GaussianClassifier(Family):
     def _covariance_root(self, law: _Normals) -> Tensor:
         """Samples precision and slope: of a tied covariance once, of others inside the plate of classes."""
         shape, rate = self._gamma(law)
-        precision = pyro.sample("precision", dist.Gamma(*self._once(shape, rate)).to_event(1))  # (*plate, D)
+        shape, rate = self._once(shape, rate)
+        precision = pyro.sample("precision", dist.Gamma(shape, rate).to_event(1))  # (*plate, D)
         deviation = torch.diag_embed(precision.rsqrt())
         if not self.correlated:
             return deviation
@@ -284,9 +288,10 @@ class GaussianClassifier(Family):
             (counts.lgamma() - start.lgamma()).sum() - counts.sum().lgamma() + start.sum().lgamma()
             + self._log_normaliser(after) - self._log_normaliser(prior) - 0.5 * rows.numel() * math.log(2 * math.pi)
         )  # fmt: skip
+        shape, rate = self._once(*self._gamma(after))
         posterior = {
             "weights": dist.Dirichlet(counts),
-            "precision": dist.Gamma(*self._once(*self._gamma(after))),
+            "precision": dist.Gamma(shape, rate),
             "loc": self._student(after, 1 / after.weight),
         }
         return {"log_evidence": evidence, "posterior": posterior, **found}
