@@ -1,10 +1,11 @@
 """Engines: one file each; every one works on every program, or says why it does not."""
 
 from .em import EM
+from .enumeration import Enumeration
 from .hmc import HMC
 from .importance import ImportanceSampling
 from .mala import MALA
 from .nuts import NUTS
 from .svi import SVI
 
-__all__ = ["EM", "HMC", "MALA", "NUTS", "SVI", "ImportanceSampling"]
+__all__ = ["EM", "HMC", "MALA", "NUTS", "SVI", "Enumeration", "ImportanceSampling"]

@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 # name -> the module that defines it; a module never has the name of what it exports
 _EXPORTS = {
     "Comparison": "comparison",
+    "Conditionals": "conditionals",
     "DiscreteChain": "chains",
     "Family": "family",
     "LogDensity": "targets",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from . import datasets, errors, inference, models
     from .chains import DiscreteChain
     from .comparison import Comparison, compare
+    from .conditionals import Conditionals
     from .drawing import diagram
     from .errors import PpgenError, PpgenWarning
     from .factorisation import formula

@@ -16,7 +16,6 @@ from .drawing_back import Drawing
 from .elimination import Elimination
 from .errors import NameNotFoundError
 from .keys import Key
-from .lowering import Lowering
 from .program import Program
 from .targets import LogDensity
 
@@ -37,31 +36,11 @@ class Conditionals:
     def __init__(self, program: Program, *, dtype: torch.dtype | None = None, lowering: str = "auto"):
         self.density = LogDensity(program, dtype=dtype or torch.float64, lowering=lowering)
         self.program, reading = program, self.density.reading
+        self.dtype, self.device, self.lowering = self.density.dtype, self.density.device, self.density.lowering
+        self.seconds, self.evaluations = self.density.seconds, 0
         self.sites, self.joint, self.support = reading.sites, reading.joint, reading.support
         self.assignments = Assignments(program, self.joint, self.support)
         self._plans: dict[tuple[str, ...], list[tuple[list[str], list[str], Elimination]]] = {}
-
-    # What the driver asks
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.density.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.density.device
-
-    @property
-    def lowering(self) -> Lowering:
-        return self.density.lowering
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        return self.density.seconds
-
-    @property
-    def evaluations(self) -> int:
-        return self.density.evaluations
 
     @property
     def fingerprint(self) -> str:
@@ -75,13 +54,17 @@ class Conditionals:
 
     def log_evidence(self, values: Mapping[str, Tensor], count: int) -> Tensor:
         """(n,): log p(observed, continuous values), nats, without Jacobians; discrete sites are summed out."""
-        factors, total = self.factors(values, count), 0.0
-        with torch.no_grad():
-            for names, plan in self._pruned:
-                total = total + plan.run_scaled([once(factors[n]) for n in names]) * self._scales[names[0]]
-        return total + self._plain(factors, count)
+        return self.log_evidence_of(self.factors(values, count), count)
 
-    @property
+    def log_evidence_of(self, factors: Mapping[str, Tensor], count: int) -> Tensor:
+        """(n,): of factors as `factors` gives them, or changed since."""
+        total: Tensor | float = 0.0
+        with torch.no_grad():
+            for names, plan in self.pruned:
+                total = total + plan.run_scaled([once(factors[n]) for n in names]) * self._scales[names[0]]
+        return self._plain(factors, count) + total
+
+    @cached_property
     def _scales(self) -> dict[str, float]:
         return {n: float(s.scale) if isinstance(s.scale, Tensor) else s.scale for n, s in self.sites.items()}
 
@@ -114,7 +97,8 @@ class Conditionals:
         if unknown := sorted(set(names or ()) - set(self.support)):
             raise NameNotFoundError(f"no discrete site named {', '.join(unknown)}; there are {', '.join(self.support) or 'none'}")
         asked = tuple(self.support if names is None else names)
-        factors, out = self.factors(values, count), {}
+        factors = self.factors(values, count)
+        out: dict[str, Tensor] = {}
         for sites, probed, plan in self._probed(asked):
             given = [once(factors[n]) for n in sites]
             rows = max(map(len, given))
@@ -124,7 +108,8 @@ class Conditionals:
         return {n: out[n] for n in asked}
 
     @cached_property
-    def _pruned(self) -> list[tuple[list[str], Elimination]]:
+    def pruned(self) -> list[tuple[list[str], Elimination]]:
+        """Names of sites that hang together, and the elimination over their factors, without sites that nothing observed depends on."""
         return [(names, self.joint.plan(names, pruned=True)) for names, _ in self.joint.components]
 
     def _probed(self, asked: tuple[str, ...]) -> list[tuple[list[str], list[str], Elimination]]:
@@ -154,13 +139,14 @@ class Conditionals:
         if not self.support:
             return {}
         chains = len(key.chains)
-        return Drawing(self.program, self.density.reading, key).discrete(values, chains, 0, count)
+        return Drawing(self.program, self.density.reading, key, self.pruned).discrete(values, chains, 0, count)
 
     def mode(self, values: Mapping[str, Tensor], count: int) -> tuple[dict[str, Tensor], Tensor]:
         """Discrete site -> its value in the most probable joint assignment, (n, *shape), and log p(observed, assignment, continuous
         values), (n,). Of equally probable ones that of the lowest indices, the sites taken in the order of the elimination."""
         factors = self.factors(values, count)
-        total, out = self._plain(factors, count), {}
+        total = self._plain(factors, count)
+        out: dict[str, Tensor] = {}
         for names, plan in self.joint.components:
             slots = plan.maxima([once(factors[n]) for n in names])
             total = total + plan.total(slots) * self._scales[names[0]]

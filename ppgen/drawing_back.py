@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .assignments import Assignments, once
 from .deterministic import deterministic_at
+from .elimination import Elimination
 from .keys import DRAW_BACK, Key, nth
 from .program import Program
 from .readings import DensityReading
 
-__all__ = ["CHUNK", "drawn_back"]
+__all__ = ["CHUNK", "Drawing", "drawn_back"]
 
 CHUNK = 2**25  # elements of the largest factor that one batch of draws may hold
 
@@ -29,16 +31,21 @@ def drawn_back(
 
 
 class Drawing:
-    def __init__(self, program: Program, reading: DensityReading, key: Key):
+    """Draws that read their numbers from one key.
+
+    plans   names of sites and the elimination over their factors; None: those of the density
+    """
+
+    def __init__(
+        self, program: Program, reading: DensityReading, key: Key, plans: Sequence[tuple[Sequence[str], Elimination]] | None = None
+    ):
         self.program, self.reading, self.key = program, reading, key
+        self.plans = reading.joint.components if plans is None else plans
         self.assignments = Assignments(program, reading.joint, reading.support)
         self.streams = {n: nth(DRAW_BACK, i) for i, n in enumerate(reading.support)}
 
     def all(self, continuous: Mapping[str, Tensor], chains: int, draws: int) -> dict[str, Tensor]:
-        size = draws
-        if self.reading.support:
-            largest = max(plan.largest for _, plan in self.reading.joint.components)
-            size = max(1, CHUNK // max(1, chains * largest))
+        size = max(1, CHUNK // max(1, chains * self._largest(bool(continuous)))) if self.reading.support else draws
         parts = []
         for start in range(0, draws, size):
             stop = min(start + size, draws)
@@ -46,6 +53,12 @@ class Drawing:
             some = self._some(flat, chains, start, stop)
             parts.append({n: v.reshape(chains, stop - start, *self.program.sites[n].shape) for n, v in some.items()})
         return {n: torch.cat([p[n] for p in parts], 1) for n in (parts[0] if parts else {})}
+
+    def _largest(self, varies: bool) -> int:
+        """Elements that one draw needs: a table of its own, where tables vary from draw to draw."""
+        joint = self.reading.joint
+        chosen = [joint.sizes[n] * math.prod(joint.sizes[p] for p in plates) for n, plates in joint.inside.items()]
+        return max([*chosen, *(plan.largest for _, plan in self.plans if varies)])
 
     def _some(self, values: Mapping[str, Tensor], chains: int, start: int, stop: int) -> dict[str, Tensor]:
         """For draws start..stop of every chain, flattened."""
@@ -57,16 +70,23 @@ class Drawing:
 
     def discrete(self, values: Mapping[str, Tensor], chains: int, start: int, count: int) -> dict[str, Tensor]:
         """Draws start.. of every chain, chain by chain, (count, *shape)."""
-        factors = self.reading.factors(values, count)
-
-        def gumbel(site: str, shape: Sequence[int]) -> Tensor:
-            each = math.prod(shape[1:])
-            numbers = self.key.gumbel(self.streams[site], (chains, count // chains * each), start=start * each)
-            return numbers.reshape(tuple(shape)).to(like)
-
         out: dict[str, Tensor] = {}
-        for names, plan in self.reading.joint.components:
-            like = factors[names[0]]
-            assigned = plan.assign(plan.sums([once(factors[n]) for n in names]), count, gumbel)
-            out |= {n: self.assignments.values(n, a) for n, a in assigned.items()}
+        for (_, plan), slots in zip(self.plans, self._sums(values, count) if values else self._fixed, strict=True):
+            like = slots[0]
+
+            def gumbel(site: str, shape: Sequence[int], like: Tensor = like) -> Tensor:
+                each = math.prod(shape[1:])
+                numbers = self.key.gumbel(self.streams[site], (chains, count // chains * each), start=start * each)
+                return numbers.reshape(tuple(shape)).to(like)
+
+            out |= {n: self.assignments.values(n, a) for n, a in plan.assign(slots, count, gumbel).items()}
         return out
+
+    @cached_property
+    def _fixed(self) -> list[list[Tensor]]:
+        """What is the same for all draws where no continuous site is latent."""
+        return self._sums({}, 1)
+
+    def _sums(self, values: Mapping[str, Tensor], count: int) -> list[list[Tensor]]:
+        factors = self.reading.factors(values, count)
+        return [plan.sums([once(factors[n]) for n in names]) for names, plan in self.plans]

@@ -14,12 +14,27 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from .errors import CostError, EliminationError
 from .ordering import cheapest_order
-from .steps import Assignment, Chain, Lost, Noise, Product, Scaled, Step, Sum, Table, align, before, gather, previous, scaled_of, squeeze
+from .steps import (
+    Assignment,
+    Chain,
+    LostWeightError,
+    Noise,
+    Product,
+    Scaled,
+    Step,
+    Sum,
+    Table,
+    align,
+    before,
+    gather,
+    previous,
+    scaled_of,
+    squeeze,
+)
 
 __all__ = ["Assignment", "Elimination", "Factor", "Noise", "align", "gather", "previous", "squeeze", "with_previous"]
 
@@ -87,7 +102,8 @@ class Elimination:
         shown = ", ".join(sorted(meet)[:SHOWN]) + (f" and {len(meet) - SHOWN} more" if len(meet) > SHOWN else "")
         raise CostError(
             f"summing out {', '.join(sites)} exactly needs a table over {shown} of {self.bytes / 2**30:.1f} GiB, more than "
-            f"{LARGEST / 2**30:.0f} GiB; condition on some of them, or sample them instead"
+            f"{LARGEST / 2**30:.0f} GiB; condition on some of them, or sample them instead",
+            self.bytes,
         )
 
     # The plan
@@ -227,7 +243,7 @@ class Elimination:
                 slots.append(scaled_of(squeeze(t, f.dims), self._table(i).sites))
             for step in self.steps:
                 slots.append(step.scaled(slots))
-        except Lost:
+        except LostWeightError:
             return self.run(tensors)
         logs = {t.slot: slots[t.slot].log() for t in self.results}
         return self.total(logs, tensors)
@@ -241,7 +257,7 @@ class Elimination:
             left = align(left, tuple(d for d in t.dims if d in self.keep), kept)
             total = left if total is None else total + left
         if total is None:
-            first, dims = (like or slots)[0], self.factors[0].dims if like else self._dims[0]  # type: ignore[index]
+            first, dims = (like or slots)[0], self.factors[0].dims if like else self._dims[0]
             total = first.new_zeros([*first.shape[: first.dim() - len(dims)], *[1] * len(kept)])
         lead = total.dim() - len(kept)
         return total.expand([*total.shape[:lead], *[self.sizes[p] for p in kept]])

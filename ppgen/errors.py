@@ -64,7 +64,12 @@ class EliminationError(PpgenError):
 
 
 class CostError(PpgenError):
-    """A computation that would not fit in memory, refused before it starts; the message holds the figure in bytes."""
+    """A computation that would not fit in memory, refused before it starts; the message holds the figure, and so does `needed`
+    (bytes) where it was counted."""
+
+    def __init__(self, message: str, needed: int | None = None):
+        super().__init__(message)
+        self.needed = needed
 
 
 class EngineError(PpgenError):

@@ -2,7 +2,7 @@
 
     sum      logarithms of sums; differentiable, and recordable: no decision depends on a value
     max      logarithms of the largest terms
-    scaled   sums of products themselves, `value * exp(shift)`, several times as fast; as exact as logarithms, or refused (Lost)
+    scaled   sums of products themselves, `value * exp(shift)`, several times as fast; as exact as logarithms, or refused (LostWeightError)
     assign   backwards: values of the sites that the step removed, given those of the sites that were removed later
 
 Tables are tensors whose last dimensions have names; any batch dimension may stand before them.
@@ -12,7 +12,7 @@ import functools
 import math
 import string
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -22,15 +22,15 @@ from .errors import EliminationError
 from .paths import best_path, best_path_value, draw_paths, path_log_sum
 
 __all__ = [
-    "Assignment", "Chain", "Lost", "Noise", "Product", "Scaled", "Step", "Sum", "Table", "align", "gather", "log_sum_exp", "previous", "scaled_of",
-    "squeeze",
+    "Assignment", "Chain", "LostWeightError", "Noise", "Product", "Scaled", "Step", "Sum", "Table", "align", "before", "gather",
+    "log_sum_exp", "previous", "scaled_of", "squeeze",
 ]  # fmt: skip
 
 Assignment: TypeAlias = tuple[Tensor, list[str]]  # indices (n, *plates), and the names of the plates
 Noise: TypeAlias = Callable[[str, Sequence[int]], Tensor]  # (site, shape) -> standard Gumbel numbers
 
 
-class Lost(Exception):
+class LostWeightError(Exception):
     """A weight that is not 0 may be below the smallest number that there is: logarithms are needed."""
 
 
@@ -67,7 +67,7 @@ def room(dtype: torch.dtype) -> float:
 
 
 def scaled_of(log: Tensor, sites: Sequence[int]) -> Scaled:
-    """From logarithms (n or 1, *dims). Raises Lost."""
+    """From logarithms (n or 1, *dims). Raises LostWeightError."""
     low, high = _range(log)
     limit = room(log.dtype) / 4
     if -limit < low and high < limit:
@@ -77,7 +77,7 @@ def scaled_of(log: Tensor, sites: Sequence[int]) -> Scaled:
     top = torch.where(top.isinf(), 0.0, top)
     low, high = _range((log - top).detach())
     if not (low > -2 * limit and high < limit):
-        raise Lost
+        raise LostWeightError
     return Scaled((log - top).exp(), top, low, high)
 
 
@@ -168,7 +168,7 @@ class Sum:
         value = given[self._pairs[0][0]].value
         limit = 0.9 * room(value.dtype)
         if not (low > -limit and high + math.log(self.sizes[self.site]) < limit):
-            raise Lost
+            raise LostWeightError
         if len(given) == 1:
             value = value.sum(self.axis)
         for i, equation in self._pairs[1:]:
@@ -206,7 +206,8 @@ class Product:
             t = t.sum(self.over)
         return t * self.times if self.times != 1 else t
 
-    max = sum
+    def max(self, slots: Sequence[Tensor]) -> Tensor:
+        return self.sum(slots)
 
     def scaled(self, slots: Sequence[Scaled]) -> Scaled:
         t = slots[self.table.slot]
@@ -242,27 +243,32 @@ class Chain:
     def weights(self, slots: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Log weights as paths.py has them: pairs (*batch, *dims, T - 1 or 1, K, K) and local (*batch, *dims, T, K); K counts joint states
         of several chains."""
-        before, m = [previous(n) for n in self.sites], len(self.sites)
-        sizes, length = [self.sizes[n] for n in self.sites], self.sizes[self.time]
-        K = math.prod(sizes)
-        joined = [t for t in self.tables if set(before) & set(t.dims)]
+        m, sizes, length = len(self.sites), [self.sizes[n] for n in self.sites], self.sizes[self.time]
+        states = math.prod(sizes)
+        last: tuple[Any, ...] = (..., *sizes, *[slice(None)] * m)
+        others: tuple[Any, ...] = (..., *(slice(n) for n in sizes), *[slice(None)] * m)
+        earlier = [previous(n) for n in self.sites]
+        joined = [t for t in self.tables if set(earlier) & set(t.dims)]
         alone = [t for t in self.tables if t not in joined]
-        pairs = functools.reduce(torch.add, (align(slots[t.slot], t.dims, [*self.dims, self.time, *before, *self.sites]) for t in joined))
-        wide = [*sizes, *sizes]
+        pairs = self._multiplied(slots, joined, earlier)
         # Before the first state there is none, for which the last row stands
-        first = pairs.narrow(-2 * m - 1, 0, 1)[(..., *sizes, *[slice(None)] * m)]
+        first = pairs.narrow(-2 * m - 1, 0, 1)[last]
         first = first.expand(*first.shape[:-m], *sizes).flatten(-m)
         steps = pairs.narrow(-2 * m - 1, 1, length - 1) if pairs.shape[-2 * m - 1] > 1 else pairs
-        steps = steps[(..., *[slice(n) for n in sizes], *[slice(None)] * m)]
-        steps = steps.expand(*steps.shape[: -2 * m], *wide).flatten(-2 * m, -m - 1).flatten(-m)
+        steps = steps[others]
+        steps = steps.expand(*steps.shape[: -2 * m], *sizes, *sizes).flatten(-2 * m, -m - 1).flatten(-m)
         if alone:
-            local = functools.reduce(torch.add, (align(slots[t.slot], t.dims, [*self.dims, self.time, *self.sites]) for t in alone))
+            local = self._multiplied(slots, alone, [])
             local = local.expand(*local.shape[:-m], *sizes).flatten(-m)
         else:
-            local = first.new_zeros([1] * (len(self.dims) + 1) + [K])
+            local = first.new_zeros([1] * (len(self.dims) + 1) + [states])
         batch = np.broadcast_shapes(local.shape[:-2], first.shape[:-2], steps.shape[:-3])
-        local = local.expand(*batch, length, K)
+        local = local.expand(*batch, length, states)
         return steps, torch.cat([local[..., :1, :] + first, local[..., 1:, :]], -2)
+
+    def _multiplied(self, slots: Sequence[Tensor], tables: Sequence[Table], earlier: Sequence[str]) -> Tensor:
+        target = [*self.dims, self.time, *earlier, *self.sites]
+        return functools.reduce(torch.add, (align(slots[t.slot], t.dims, target) for t in tables))
 
     def sum(self, slots: Sequence[Tensor]) -> Tensor:
         return path_log_sum(*self.weights(slots))
@@ -271,8 +277,8 @@ class Chain:
         return best_path_value(*self.weights(slots))
 
     def scaled(self, slots: Sequence[Scaled]) -> Scaled:
-        logs = {t.slot: slots[t.slot].log() for t in self.tables}
-        return scaled_of(self.sum(logs), self._free)  # type: ignore[arg-type]
+        used = {t.slot for t in self.tables}
+        return scaled_of(self.sum([t.log() if i in used else t.value for i, t in enumerate(slots)]), self._free)
 
     def assign(self, slots: Sequence[Tensor], drawn: Mapping[str, Assignment], count: int, noise: Noise | None) -> dict[str, Assignment]:
         pairs, local = (gather(t, self.dims, drawn, self.plates) for t in self.weights(slots))
