@@ -4,23 +4,19 @@ A PpgenError is one line on stderr and exit code 2; Ctrl-C is exit code 130. Onl
 that `--help` answers at once.
 """
 
+import contextlib
 import dataclasses
-import importlib.util
-import inspect
-import json
-import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from inspect import Parameter
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .discovery import closest, engines, families, kebab, one_line, pick
-from .errors import DataError, EngineError, NameNotFoundError, PpgenError, PpgenWarning, ProgramError
+from .discovery import engines, families, one_line
+from .errors import EngineError, PpgenError, PpgenWarning, ProgramError
+from .invocation import Asked, asked_engines, asked_program
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +75,7 @@ def main() -> None:
 
     \b
     TARGET  a family, such as gaussian-mixture, or a callable in a file: my_file.py:my_model
-    DATA    a data set by name, such as old-faithful, or a .csv, .npz or .npy file
+    DATA    a data set by name, such as old-faithful, or a file: .csv, .npz, .npy, .parquet, .gml or .bif
 
     `ppgen list` shows what there is.
     """
@@ -90,7 +86,8 @@ def main() -> None:
 
 def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
-        click.option("--data", required=True, metavar="DATA", help="A data set's name or a .csv, .npz or .npy file."),
+        click.option("--data", required=True, metavar="DATA", help="A data set's name or a file."),
+        click.option("--label", metavar="COLUMN", help="Of a table, which classifiers tell from the others."),
         click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="An argument of TARGET; repeatable."),
         click.option("--seed", type=int, help="Of all randomness.  [default: 0]"),
         click.option("--num-warmup", type=int, help="Draws per chain that adapt the sampler and are not kept."),
@@ -139,14 +136,14 @@ def fit(name: str, out: str, **options: Any) -> None:
     _show(comparison, "Posterior", out)
 
 
-def _compare(names: list[str], *, target: str, data: str, params: tuple[str, ...], **settings: Any) -> "Comparison":
+def _compare(names: list[str], *, target: str, data: str, label: str | None, params: tuple[str, ...], **settings: Any) -> "Comparison":
     """Runs the engines one after the other. Whatever is wrong with the command is found before the first one starts."""
     from .comparison import compare as compare_posteriors
 
-    runs = _engines(names, settings)
-    dataset = _load(data)
-    program, keywords = _program(target, _assignments(params, "--param"), dataset)
-    posteriors = {name: engine.run(program, dataset.x, **keywords) for name, engine in runs.items()}
+    runs = asked_engines(names, settings)
+    dataset = _load(data, label)
+    program, args, keywords = asked_program(target, params, dataset)
+    posteriors = {name: engine.run(program, *args, **keywords) for name, engine in runs.items()}
     return compare_posteriors(posteriors, dataset=dataset)
 
 
@@ -158,6 +155,7 @@ def _show(comparison: "Comparison", what: str, where: str | Path) -> None:
 
 def _program_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="An argument of TARGET; repeatable.")(command)
+    command = click.option("--label", metavar="COLUMN", help="Of a table, which classifiers tell from the others.")(command)
     return click.option("--data", metavar="DATA", help="A data set's name or a file; none for a TARGET that takes none.")(command)
 
 
@@ -168,11 +166,11 @@ def _program_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--detail", type=click.Choice(["minimal", "default", "full"]), default="default", show_default=True)
 @click.option("--guide", is_flag=True, help="Draw a family's guide over it, dashed.")
 @_program_options
-def diagram(target: str, out: str | None, kind: str, detail: Any, guide: bool, data: str | None, params: tuple[str, ...]) -> None:
+def diagram(target: str, out: str | None, kind: str, detail: Any, guide: bool, **asked: Any) -> None:
     """Draw the plate diagram of TARGET."""
     from .drawing import diagram as drawn
 
-    program, arguments, keywords = _called(target, data, params)
+    program, arguments, keywords = _called(target, **asked)
     if guide and not hasattr(program, "guide"):
         raise ProgramError(f"{target} has no guide; --guide is for families")
     picture = drawn(program, *arguments, detail=detail, guide=program.guide if guide else None, **keywords)  # type: ignore[attr-defined]
@@ -184,22 +182,20 @@ def diagram(target: str, out: str | None, kind: str, detail: Any, guide: bool, d
 @click.argument("target")
 @click.option("--json", "as_json", is_flag=True, help="Nodes, edges and plates with all that is known of them.")
 @_program_options
-def structure(target: str, as_json: bool, data: str | None, params: tuple[str, ...]) -> None:
+def structure(target: str, as_json: bool, **asked: Any) -> None:
     """Print TARGET's factorisation and generative story, or its graph."""
     from .drawing import diagram as drawn
     from .factorisation import formula
     from .graph import structure as read
 
-    program, arguments, keywords = _called(target, data, params)
+    program, arguments, keywords = _called(target, **asked)
     graph = read(program, *arguments, **keywords)
     click.echo(drawn(graph, detail="full").json if as_json else str(formula(graph)))
 
 
-def _called(target: str, data: str | None, params: tuple[str, ...]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+def _called(target: str, *, data: str | None, label: str | None, params: tuple[str, ...]) -> Asked:
     """The program with its arguments."""
-    dataset = None if data is None else _load(data)
-    program, keywords = _program(target, _assignments(params, "--param"), dataset)
-    return program, () if dataset is None else (dataset.x,), keywords
+    return asked_program(target, params, None if data is None else _load(data, label))
 
 
 @main.command("list")
@@ -243,9 +239,11 @@ def _run_small(kind: "type[Engine]") -> None:
     """An engine on next to nothing, for what it leaves behind in the caches."""
     few: dict[str, Any] = {"num_warmup": 20, "num_samples": 5, "num_chains": 1, "num_steps": 2, "progress": False}
     known = {f.name for f in dataclasses.fields(kind)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PpgenWarning)
-        kind(**{k: v for k, v in few.items() if k in known}).run(_two_normals)
+    engine = kind(**{k: v for k, v in few.items() if k in known})
+    for program in (_two_normals, _normal_of_two):
+        with warnings.catch_warnings(), contextlib.suppress(EngineError):  # an engine of discrete sites has nothing to do with normals
+            warnings.simplefilter("ignore", PpgenWarning)
+            engine.run(program)
 
 
 def _two_normals() -> None:
@@ -255,148 +253,23 @@ def _two_normals() -> None:
     pyro.sample("x", dist.Normal(pyro.sample("loc", dist.Normal(0.0, 1.0)), 1.0))
 
 
+def _normal_of_two() -> None:
+    import pyro
+    import pyro.distributions as dist
+    import torch
+
+    which = pyro.sample("which", dist.Categorical(torch.ones(2)))
+    pyro.sample("x", dist.Normal(torch.arange(2.0)[which], 1.0), obs=torch.tensor(0.5))
+
+
 def _console() -> "Console":
     from rich.console import Console
 
     return Console(highlight=False)
 
 
-def _load(data: str) -> "Dataset":
+def _load(data: str, label: str | None) -> "Dataset":
     from . import datasets
 
-    return datasets.load(data)
-
-
-# Settings
-
-
-def _engines(names: list[str], settings: Mapping[str, Any]) -> dict[str, "Engine"]:
-    """The engines by name, each with the settings that it has; one that none of them has is an error."""
-    if not names:
-        raise NameNotFoundError(f"--engines names none{closest('', engines())}")
-    kinds = {kebab(name): pick("engine", name, engines()) for name in names}
-    types = {name: {f.name: f.type for f in dataclasses.fields(kind) if f.init} for name, kind in kinds.items()}
-    chosen: dict[str, dict[str, Any]] = {name: {"progress": not settings["quiet"]} for name in kinds}
-    given = {k: v for k, v in settings.items() if k not in ("quiet", "special", "checkpoint") and v is not None}
-    for key, value in {**given, **_assignments(settings["special"], "--set")}.items():
-        _assign(chosen, types, key, value)
-    if settings["checkpoint"] is not None:
-        for name, mine in chosen.items():
-            mine["checkpoint"] = Path(settings["checkpoint"]) / name if len(chosen) > 1 else settings["checkpoint"]
-    return {name: kind(**chosen[name]) for name, kind in kinds.items()}
-
-
-def _assign(chosen: Mapping[str, dict[str, Any]], types: Mapping[str, Mapping[str, Any]], key: str, value: Any) -> None:
-    """`nuts.step_size` goes to that engine, `step_size` to every engine that has it."""
-    owner, _, setting = key.rpartition(".")
-    setting = setting.replace("-", "_")
-    owners = [pick("engine", owner, {name: name for name in chosen})] if owner else list(chosen)
-    having = [name for name in owners if setting in types[name]]
-    if not having:
-        known = sorted(set().union(*(types[name] for name in owners)))
-        raise NameNotFoundError(f"{' and '.join(owners)} has no setting {setting!r}{closest(setting, known)}")
-    for name in having:
-        chosen[name][setting] = _as(types[name][setting], value, f"{name}.{setting}")
-
-
-def _as(kind: Any, value: Any, setting: str) -> Any:
-    """The value of a setting that is annotated with `kind`; a dtype is given by its name."""
-    import torch
-
-    dtype = getattr(torch, value, None) if isinstance(value, str) else None
-    if isinstance(dtype, torch.dtype) and _fits(dtype, kind):
-        return dtype
-    if not _fits(value, kind):
-        expected = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
-        raise EngineError(f"{setting} must be {expected}, not {value!r}")
-    return value
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value is of an annotated type."""
-    origin, options = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return value in options
-    if origin in (Union, UnionType):
-        return any(_fits(value, option) for option in options)
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, int | float if kind is float else origin or kind)
-
-
-def _assignments(texts: tuple[str, ...], option: str) -> dict[str, Any]:
-    """key=value, the value read as JSON (2, 0.5, true, null, [1, 2]) and otherwise as text."""
-    values = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (equals and key.strip()):
-            raise DataError(f"{option} takes key=value, not {text!r}")
-        try:
-            values[key.strip()] = json.loads(value)
-        except json.JSONDecodeError:
-            values[key.strip()] = value
-    return values
-
-
-# Targets
-
-
-def _program(target: str, params: dict[str, Any], dataset: "Dataset | None") -> tuple[Callable[..., Any], dict[str, Any]]:
-    """The callable that engines run and its keywords: a class is made with the params, a function is called with them."""
-    path, _, name = target.rpartition(":")
-    if target.endswith(".py"):
-        raise NameNotFoundError(f"{target} is a file; name the callable in it too, as {target}:my_model")
-    thing: Any = _from_file(Path(path), name) if path.endswith(".py") else pick("family", target, families())
-    if not callable(thing):
-        raise ProgramError(f"{target} is not callable, but {type(thing).__name__}; name a function or a Family")
-    parameters = list(inspect.signature(thing).parameters.values())
-    if not inspect.isclass(thing) and dataset is None:
-        _check_keywords(target, parameters, params)
-        return thing, params
-    if not inspect.isclass(thing):
-        if not parameters or parameters[0].kind in (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD):
-            raise ProgramError(f"{target} takes no argument for the data, a tensor of rows; write def {name}(x, ...)")
-        _check_keywords(target, parameters[1:], params)
-        return thing, params
-    if dataset is not None and any(p.name == "like" for p in parameters):
-        params = {"like": dataset.x, **params}
-    _check_keywords(target, parameters, params)
-    family: Any = thing(**params)
-    return family, {}
-
-
-def _check_keywords(target: str, parameters: Sequence[Parameter], params: Mapping[str, Any]) -> None:
-    """Every keyword is one that the callable takes, and none that it needs is missing."""
-    named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    unknown = [key for key in params if key not in named]
-    if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        raise NameNotFoundError(f"{target} has no argument {unknown[0]!r}{closest(unknown[0], named)}")
-    missing = [name for name, p in named.items() if p.default is p.empty and name not in params]
-    if missing:
-        raise ProgramError(f"{target} needs {', '.join(missing)}; give --param {missing[0]}=VALUE")
-
-
-def _from_file(path: Path, name: str) -> Any:
-    """What `name` is in that Python file."""
-    if not path.is_file():
-        raise NameNotFoundError(f"there is no file {str(path)!r}")
-    module = _import(path)
-    if not hasattr(module, name):
-        own = [n for n, thing in vars(module).items() if getattr(thing, "__module__", None) == module.__name__]
-        raise NameNotFoundError(f"{path} has no {name!r}{closest(name, own)}")
-    return getattr(module, name)
-
-
-def _import(path: Path) -> ModuleType:
-    """The file as a module; as with `python file.py`, its neighbours can be imported."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ProgramError(f"{path} cannot be read as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    sys.modules.setdefault(path.stem, module)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ProgramError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    return module
+    found = datasets.load(data)
+    return found if label is None else dataclasses.replace(found, label=label)

@@ -3,14 +3,18 @@
 A family writes the pair and nothing else. Engines, scores, tables and reports are derived from it.
 """
 
+import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from .errors import DataError, ProgramError
+
+if TYPE_CHECKING:
+    from .datasets import Dataset
 
 __all__ = ["Family", "check_finite", "check_rows", "count_rows"]
 
@@ -40,6 +44,15 @@ class Family(PyroModule):
 
     def forward(self, x: Tensor | None = None, context: Tensor | None = None, *, size: int | None = None) -> Any:
         return self.model(x, context, size=size)
+
+    @classmethod
+    def for_data(cls, data: "Dataset", settings: Mapping[str, Any]) -> tuple[Self, Any]:
+        """The family as it suits a data set, and what it takes of it: how the command line makes one.
+
+        settings   arguments of the class that are given; `like`, where the class has it, is the data otherwise
+        """
+        like = {"like": data.x} if "like" in inspect.signature(cls).parameters else {}
+        return cls(**{**like, **settings}), data.x
 
     def relabel(self, draws: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Draws (*lead, *shape) by site with label switching resolved; tables and reports show these."""
