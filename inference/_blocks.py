@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..keys import Key
+from ..native.entry import Entry
 from ..targets import LogDensity
 from ._metric import Metric
 from ._normals import SPILL
@@ -51,24 +52,23 @@ class Sampler(NamedTuple):
     """An algorithm, compiled.
 
     chain      (job, *settings) -> generator of one chain's block
-    run        (job, *settings): the same on machine code
+    run        (address of a job, *settings): the same on machine code
     stats      what it notes of each draw
     rows       of memory that a chain needs
     """
 
     chain: Callable[..., Any]
-    run: Callable[..., None]
+    run: Entry
     stats: tuple[str, ...]
     rows: int
     settings: tuple[float, ...]
 
     def compile(self, native: bool) -> None:
-        """Compile what runs it, or load it from Numba's cache: a block of no draws."""
-        job = np.zeros(1, JOB)[0]
+        """Compile what runs it, or load it from disk."""
         if native:
-            self.run(job, *self.settings)
+            self.run.load()
         else:
-            next(self.chain(job, *self.settings), None)
+            next(self.chain(np.zeros(1, JOB)[0], *self.settings), None)
 
 
 class Drawn(NamedTuple):
@@ -144,7 +144,7 @@ class Workshop:
             self.benches[i].furnish(work.jobs[i])
 
         def one(i: int) -> None:  # it holds `work`: as long as a thread runs, what it writes to is alive
-            self.sampler.run(work.jobs[i], *self.sampler.settings)
+            self.sampler.run(work.jobs.ctypes.data + i * JOB.itemsize, *self.sampler.settings)
 
         try:
             for future in [self.pool.submit(one, i) for i in chains]:

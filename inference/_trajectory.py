@@ -14,6 +14,7 @@ numbers, the last of which is the log density, then rows of dim numbers, the fir
 
 import math
 import sys
+from functools import partial
 
 import numpy as np
 from numba import int64, njit
@@ -21,7 +22,8 @@ from numba import int64, njit
 from .. import keys
 from ..keys import uniform
 from ..native import calling
-from ..native.calling import HOW, call, compiled, doubles, floats, integers, matrix, vector
+from ..native.calling import HOW, call, compiled, doubles, floats, integers, matrix, record, vector
+from ..native.entry import entry
 from . import _metric, _normals
 from ._metric import to_position, to_whitened
 from ._normals import normals
@@ -39,12 +41,14 @@ __all__ = [
     "VALUE",
     "arrive",
     "chain_code",
+    "chain_entry",
     "copy",
     "drift",
     "energy_change",
     "evaluate",
     "finish",
     "head",
+    "job_at",
     "launch",
     "move",
     "row",
@@ -61,7 +65,9 @@ DIVERGENCE = 1000.0  # nats of energy error
 STATS = ("acceptance_rate", "n_steps", "diverging", "energy", "step_size", "lp")  # of every draw, by ArviZ's names
 
 part = njit(**HOW)  # of a chain's code
-chain_code = compiled(keys, calling, _metric, _normals, sys.modules[__name__])  # the whole, kept on disk
+CALLED = (keys, calling, _metric, _normals, sys.modules[__name__])
+chain_code = compiled(*CALLED)  # a generator for Python
+chain_entry = partial(entry, sources=CALLED)  # the whole, on machine code; it is given the address of a job
 
 
 # A block of draws of one chain. Compiled code has it by reference; addresses are of what others keep alive.
@@ -83,6 +89,9 @@ JOB = np.dtype(
     ],
     align=True,
 )  # fmt: skip
+
+
+job_at = record(JOB)
 
 
 # Numba compiles a function once for each literal among its arguments, so those that take some are inlined.

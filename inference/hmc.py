@@ -25,12 +25,14 @@ from ._trajectory import (
     VALUE,
     arrive,
     chain_code,
+    chain_entry,
     chance,
     drift,
     energy_change,
     evaluate,
     finish,
     head,
+    job_at,
     launch,
     move,
     part,
@@ -73,9 +75,10 @@ def sampler(trajectory_length: float, jitter: float, max_num_steps: int) -> Samp
     return Sampler(resumable, run, STATS, ROWS, (float(trajectory_length), float(jitter), max_num_steps))
 
 
-@chain_code
-def run(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-untyped-def]
+@chain_entry(int, float, float, int)
+def run(address, trajectory_length, jitter, max_num_steps):  # type: ignore[no-untyped-def]
     """A block of a chain on machine code."""
+    job = job_at(address)
     for _ in chain(job, trajectory_length, jitter, max_num_steps):
         evaluate(job)
 
@@ -104,4 +107,4 @@ def chain(job, trajectory_length, jitter, max_num_steps):  # type: ignore[no-unt
         finish(job, i, rate, count, change < -DIVERGENCE, energy)
 
 
-resumable = chain_code(chain.py_func)  # for Python; of its own, as Numba compiles no caller of a generator that it has read from disk
+resumable = chain_code(chain.py_func)  # of its own: Numba compiles no caller of a generator that it has read from disk

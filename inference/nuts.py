@@ -24,6 +24,7 @@ from ._trajectory import (
     VALUE,
     arrive,
     chain_code,
+    chain_entry,
     chance,
     copy,
     drift,
@@ -31,6 +32,7 @@ from ._trajectory import (
     evaluate,
     finish,
     head,
+    job_at,
     launch,
     move,
     part,
@@ -66,9 +68,10 @@ class NUTS(HamiltonianEngine):
         return Sampler(resumable, run, (*STATS, "tree_depth"), FIRSTS + 2 * self.max_tree_depth, (self.max_tree_depth,))
 
 
-@chain_code
-def run(job, max_tree_depth):  # type: ignore[no-untyped-def]
+@chain_entry(int, int)
+def run(address, max_tree_depth):  # type: ignore[no-untyped-def]
     """A block of a chain on machine code."""
+    job = job_at(address)
     for _ in chain(job, max_tree_depth):
         evaluate(job)
 
@@ -120,7 +123,7 @@ def chain(job, max_tree_depth):  # type: ignore[no-untyped-def]
         stats(job, i)[len(STATS)] = depth
 
 
-resumable = chain_code(chain.py_func)  # for Python; of its own, as Numba compiles no caller of a generator that it has read from disk
+resumable = chain_code(chain.py_func)  # of its own: Numba compiles no caller of a generator that it has read from disk
 
 
 @part

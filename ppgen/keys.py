@@ -17,6 +17,9 @@ from numba import float64, int64, njit, uint64
 from torch import Tensor
 
 from .errors import EngineError
+from .native import calling
+from .native.calling import doubles, integers
+from .native.entry import entry
 
 __all__ = ["DRAW_BACK", "NOISE", "PREDICT", "ROWS", "START", "Key", "nth", "philox", "philox_torch"]
 
@@ -66,14 +69,16 @@ def normal(seed, stream, draw, chain, i):  # type: ignore[no-untyped-def]
     return radius * (math.sin(angle) if i & 1 else math.cos(angle))
 
 
-@njit(cache=True, nogil=True)
-def _fill(out, gaussian, seed, stream, draw, chains, start):  # type: ignore[no-untyped-def]
-    for j in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            if gaussian:
-                out[j, i] = normal(seed, stream, draw, chains[j], start + i)
+@entry(*[int] * 9, sources=(calling,))
+def _fill(out, rows, columns, gaussian, seed, stream, draw, chains, start):  # type: ignore[no-untyped-def]
+    """out (rows, columns), float64, and chains (rows,), int64, by their addresses."""
+    numbers, chain = doubles(out), integers(chains)
+    for j in range(rows):
+        for i in range(columns):
+            if gaussian != 0:
+                numbers[j * columns + i] = normal(uint64(seed), stream, draw, chain[j], start + i)
             else:
-                out[j, i] = uniform(seed, stream, draw, chains[j], start + i)
+                numbers[j * columns + i] = uniform(uint64(seed), stream, draw, chain[j], start + i)
 
 
 def philox_torch(seed: int, block: Tensor, stream: int, draw: int, chain: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -140,8 +145,8 @@ class Key:
         shape = tuple(shape)
         count = math.prod(shape[1:])
         if self.device.type == "cpu":
-            out = np.empty((len(self.chains), count))
-            _fill(out, gaussian, np.uint64(self.seed), stream, self.draw, np.array(self.chains), start)
+            out, rows = np.empty((len(self.chains), count)), np.array(self.chains, np.int64)
+            _fill(out.ctypes.data, *out.shape, gaussian, self.seed, stream, self.draw, rows.ctypes.data, start)
             return torch.from_numpy(out).reshape(shape)
         i = torch.arange(start, start + count, device=self.device)[None]
         chains = torch.tensor(self.chains, device=self.device)[:, None]

@@ -10,7 +10,8 @@ A graph of tensor operations on known shapes becomes loops over flat memory, the
       |        dependence: what may change places; rewriting: copies with other names
     LLVM IR    llvm, with the functions of math (math_*)
       |        machine: object code by llvmlite; cache: object code on disk
-    address    kernel: bound to data, called from Python; calling: called from compiled Python, as samplers do
+    address    kernel: bound to data, called from Python; calling: called from compiled Python, as samplers do;
+               entry: the samplers themselves, which Numba compiles once per machine
 
 Files import only from above them, and kernel.py is what the rest of ppgen imports.
 """

@@ -7,7 +7,8 @@ an entry of another CPU or version is not found rather than refused. An entry be
 damaged is compiled again and replaced. Entries are written beside their place and renamed, so processes may share the folder
 without locks. When all of them are larger than LIMIT, those that were not used for longest go.
 
-What Numba compiles (the samplers) is cached by Numba: in $NUMBA_CACHE_DIR, or else beside the sources; see calling.py.
+The samplers, which Numba compiles, are entries as well (entry.py). What Numba compiles for Python to call is cached by Numba: in
+$NUMBA_CACHE_DIR, or else beside the sources; see calling.py.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from .. import __version__
 from ..errors import PpgenWarning
 from .machine import Host, compiled, host
 
-__all__ = ["LIMIT", "Cache", "folder", "object_code"]
+__all__ = ["LIMIT", "Cache", "folder", "kept", "object_code"]
 
 LIMIT = 256 * 2**20  # bytes; an entry has 5 to 50 kB
 LOOK = 64  # entries written by this process between two looks at how large the folder is
@@ -144,6 +145,11 @@ _caches: dict[Path, Cache] = {}
 
 def object_code(text: str) -> tuple[bytes, bool]:
     """Object code of a module of LLVM IR for this machine, and whether it came from the cache."""
+    return kept(text, lambda: compiled(text))
+
+
+def kept(source: str, make: Callable[[], bytes]) -> tuple[bytes, bool]:
+    """What `make` makes of a source for this machine, or made before; and whether it came from the cache."""
     path = folder()
     cache = _caches.setdefault(path, Cache(path))
-    return cache.get(key(text, host()), lambda: compiled(text))
+    return cache.get(key(source, host()), make)

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import from_dtype, njit, types
 from numba.core import cgutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.extending import intrinsic
@@ -22,7 +22,7 @@ from numba.np import arrayobj
 
 from ..errors import PpgenWarning
 
-__all__ = ["HOW", "call", "compiled", "doubles", "floats", "integers", "matrix", "vector"]
+__all__ = ["HOW", "call", "compiled", "doubles", "floats", "integers", "matrix", "record", "vector"]
 
 # How samplers are compiled: sums may be reordered, nan and inf stay what they are; a division by zero is one of them
 HOW: Mapping[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc", "arcp"}}
@@ -79,6 +79,18 @@ def _array(dimensions: int) -> Any:
 
 
 vector, matrix = _array(1), _array(2)
+
+
+def record(layout: Any) -> Any:
+    """record(address), a structure whose fields have names; layout: its NumPy dtype."""
+
+    def at(context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return from_dtype(layout)(types.int64), generate
+
+    return intrinsic(at)
 
 
 # Numba's cache on disk

@@ -7,9 +7,10 @@ Object code is position independent and laid out by JITLink in one piece, so cal
 when nobody holds it. Every compilation has an LLVM context of its own and may run in any thread.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import llvmlite
@@ -18,11 +19,12 @@ from llvmlite.binding.newpassmanagers import NewPassManager
 
 from ..errors import LoweringError
 
-__all__ = ["Code", "Host", "assembly", "compiled", "host", "optimised"]
+__all__ = ["Code", "Host", "assembly", "compiled", "emitted", "host", "optimised"]
 
 # Characters of IR above which statements are not packed into vectors (SLP), which took 0.1 s for 3,500 statements in one block and
 # 80 s for 56,000, and registers are given out in half the time, for code that was as fast
 LARGE = 500_000
+NONE: Mapping[str, int] = MappingProxyType({})
 
 
 class Host(NamedTuple):
@@ -45,6 +47,12 @@ def host() -> Host:
 def compiled(text: str) -> bytes:
     """Object code of a module for this machine. Raises LoweringError: text that LLVM does not take, with what it says."""
     with _optimised(text) as (module, target):
+        return target.emit_object(module)
+
+
+def emitted(text: str) -> bytes:
+    """Object code of a module that has been through passes already."""
+    with closing(llvm.create_context()) as context, closing(llvm.parse_assembly(text, context)) as module, closing(_target()) as target:
         return target.emit_object(module)
 
 
@@ -97,14 +105,17 @@ def _target(level: int = 3) -> Any:
 class Code:
     """Object code in memory, with the addresses of its functions; freed when the last reference goes.
 
+    imports    addresses of functions that it calls and this process does not show by name
     Raises LoweringError: code that cannot be linked, a function that it calls and nobody has.
     """
 
-    def __init__(self, objects: bytes, names: tuple[str, ...]):
+    def __init__(self, objects: bytes, names: tuple[str, ...], imports: Mapping[str, int] = NONE):
         self._jit = llvm.create_lljit_compiler(_target(), use_jit_link=True)
         library = llvm.JITLibraryBuilder().add_object_img(objects).add_current_process()
         for name in names:
             library.export_symbol(name)
+        for name, address in imports.items():
+            library.import_symbol(name, address)
         try:
             self._tracker = library.link(self._jit, "ppgen")
         except RuntimeError as error:
