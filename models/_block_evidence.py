@@ -1,6 +1,6 @@
 """Block models with weights and blocks integrated out: at labels, in the mean over independent ones, and over all labelings."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -74,21 +74,30 @@ def _log_beta(a: Tensor, b: Tensor) -> Tensor:
 
 
 class Start(NamedTuple):
-    """member (N, K), and the evidence lower bound there, nats."""
+    """member (N, K), the evidence lower bound there, and what it tells of the community of a node, both in nats."""
 
     member: Tensor
     bound: float
+    told: float
 
 
 def best_start(collapsed: Collapsed, edges: Tensor, guesses: Iterable[Tensor], seed: int) -> Tensor:
     """Logits (N, K) where learning begins, on the CPU: all guesses (N,) are improved a little, the most promising in full, and the
-    best is taken. No node begins surer than TILT."""
+    best is taken. No node begins surer than TILT.
+
+    Where a graph hardly shows its communities the bound is highest with all nodes alike. Who asks for K communities wants them told
+    apart, so what tells less than half as much as another start is not taken.
+    """
     k, search = collapsed.pairs.num_communities, _Search(collapsed, edges, seed)
     tilted = [(TILT * torch.nn.functional.one_hot(labels, k).double()).softmax(-1) for labels in guesses]
     tried = [search.improved(member, SHORT) for member in tilted]
-    promising = sorted(tried, key=lambda s: -s.bound)[:PROMISING]
-    best = max((search.improved(s.member, LONG) for s in promising), key=lambda s: s.bound)
-    return best.member.log().clamp(min=-TILT)
+    finished = [search.improved(s.member, LONG) for s in _best(tried, PROMISING)]
+    return _best(finished, 1)[0].member.log().clamp(min=-TILT)
+
+
+def _best(starts: Sequence[Start], count: int) -> list[Start]:
+    most = max(s.told for s in starts)
+    return sorted((s for s in starts if s.told >= most / 2), key=lambda s: -s.bound)[:count]
 
 
 class _Search:
@@ -112,7 +121,9 @@ class _Search:
             for half in (first, ~first):
                 member = torch.where(half[:, None], self._value_and_slope(member)[1].softmax(-1), member)
         entropy = -torch.special.xlogy(member, member).sum()
-        return Start(member, float(self._value_and_slope(member)[0] + entropy))
+        mean = member.mean(0)
+        told = -torch.special.xlogy(mean, mean).sum() - entropy / len(member)
+        return Start(member, float(self._value_and_slope(member)[0] + entropy), float(told))
 
     def _value_and_slope(self, member: Tensor) -> tuple[Tensor, Tensor]:
         """The bound but for the entropy and what does not depend on labels, and its gradient by member (N, K)."""
