@@ -1,16 +1,19 @@
 """Data with labels: a dict from site to tensor, of which `label` may be missing, all of it or, by a mask, here and there."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from ..errors import DataError
+from ..errors import DataError, NameNotFoundError
 
-__all__ = ["Labels", "labels_of", "observe"]
+if TYPE_CHECKING:
+    from ..datasets import Dataset
+
+__all__ = ["Labels", "labelled", "labels_of", "masked", "observe"]
 
 
 class Labels(NamedTuple):
@@ -79,3 +82,20 @@ def observe(weights: Tensor, labels: Labels) -> Tensor:
         known: Any = labels.known
         label = pyro.sample("label", law, obs=torch.where(known, labels.values, labels.values.new_zeros(())).long(), obs_mask=known)
     return label.long()
+
+
+def labelled(data: "Dataset") -> tuple[str, Tensor, int]:
+    """The column of labels of a table: its name, its numbers (N,) and how many classes there are. Raises DataError, NameNotFoundError."""
+    table = data.table
+    if data.label is None:
+        raise DataError(f"{data.name} does not say which of its columns is the label: {', '.join(table)}; give --label COLUMN")
+    if data.label not in table:
+        raise NameNotFoundError(f"{data.name} has no column {data.label!r} to be the label; it has {', '.join(table)}")
+    label = table[data.label]
+    return data.label, label, len(data.states[data.label]) if data.label in data.states else int(label.nan_to_num().max()) + 1
+
+
+def masked(label: Tensor) -> dict[str, Tensor]:
+    """A column of labels as data have it: with a mask where some are NaN."""
+    missing = label.isnan()
+    return {"label": label.nan_to_num(), "mask": ~missing} if missing.any() else {"label": label}

@@ -1,19 +1,23 @@
 """Gaussian classifiers: each class is a normal, and its label is known for some data or for all."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
 
 import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from ..errors import DataError, NameNotFoundError, ProgramError
+from ..errors import DataError, NameNotFoundError, PpgenWarning, ProgramError
 from ..family import Family, check_finite, check_rows, count_rows
-from ._labels import Labels, labels_of, observe
+from ._labels import Labels, labelled, labels_of, masked, observe
 from ._mixture import positive
+
+if TYPE_CHECKING:
+    from ..datasets import Dataset
 
 __all__ = ["GaussianClassifier"]
 
@@ -103,6 +107,21 @@ class GaussianClassifier(Family):
     @property
     def correlated(self) -> bool:
         return self.covariance != "diagonal" and self.num_features > 1
+
+    @classmethod
+    def for_data(cls, data: "Dataset", settings: Mapping[str, Any]) -> tuple[Self, Any]:
+        """Of a table with a label: its columns of numbers are the features. Rows that lack one are left out, with a warning."""
+        table, (name, label, states) = data.table, labelled(data)
+        numbers = [column for column in table if column not in data.states and column != name]
+        if not numbers:
+            raise DataError(f"{data.name} has no column of numbers beside {name!r}, and a Gaussian classifier needs one")
+        rows = torch.stack([table[column] for column in numbers], 1)
+        whole = rows.isfinite().all(1)
+        if not whole.all():
+            left = int((~whole).sum())
+            warnings.warn(f"{left} of {len(rows)} rows of {data.name} lack a number and are left out", PpgenWarning, stacklevel=2)
+        rows = rows[whole]
+        return cls(**{"num_classes": states, "like": rows, **settings}), {"x": rows, **masked(label[whole])}
 
     # The pair
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pyro
 import pyro.distributions as dist
@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from ..errors import DataError, NameNotFoundError, ProgramError
 from ..family import Family, count_rows
 from ._features import BEGIN, Bernoulli, Categorical, Feature, Law, Normal
-from ._labels import Labels, labels_of, observe
+from ._labels import Labels, labelled, labels_of, masked, observe
 from ._mixture import positive
+
+if TYPE_CHECKING:
+    from ..datasets import Dataset
 
 __all__ = ["NaiveBayes"]
 
@@ -74,6 +77,18 @@ class NaiveBayes(Family):
             else:
                 raise NameNotFoundError(f"feature {name!r} is {kind!r}; there are 'normal', 'bernoulli', or a number of states, 2 or more")
         self.features: Any = PyroModule[nn.ModuleDict](found)  # type: ignore[arg-type]
+
+    @classmethod
+    def for_data(cls, data: "Dataset", settings: Mapping[str, Any]) -> tuple[Self, Any]:
+        """Of a table with a label: every other column is a feature, normal where it holds numbers other than 0 and 1."""
+        table, (name, label, states) = data.table, labelled(data)
+        values = {column: value for column, value in table.items() if column != name}
+        features: dict[str, str | int] = {}
+        for column, value in values.items():
+            many = len(data.states.get(column, ()))
+            bits = bool(((value == 0) | (value == 1) | value.isnan()).all())
+            features[column] = many if many > 2 else "bernoulli" if bits else "normal"
+        return cls(**{"num_classes": states, "features": features, "like": values, **settings}), {**values, **masked(label)}
 
     # The pair
 
