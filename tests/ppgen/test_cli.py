@@ -85,6 +85,33 @@ def test_compare_a_family_by_name(folder: Path) -> None:
     assert "waiting" in page
 
 
+def test_a_classifier_takes_a_table_with_words(folder: Path) -> None:
+    """Penguins without measurements are left out, which is said in one line; the classes are the states of the label."""
+    result = run("fit", "gaussian-classifier", "--data", "penguins", "--out", "fit", "--param", "covariance=diagonal", *CHAINS)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[0] == "ppgen: 2 of 344 rows of penguins lack a number and are left out"
+    from ppgen.posterior import Posterior
+
+    assert Posterior.load(folder / "fit").draws["loc"].shape == (2, 200, 3, 4)
+
+
+def test_naive_bayes_takes_every_column_as_what_it_is(folder: Path) -> None:
+    result = run("structure", "naive-bayes", "--data", "penguins", "--label", "sex")
+    assert result.exit_code == 0, result.output
+    assert "species_probs" in result.output
+    assert "island_probs" in result.output
+    assert "body_mass_g_precision" in result.output
+
+
+@pytest.mark.filterwarnings("ignore::ppgen.errors.PpgenWarning")  # so short a run need not be trusted
+def test_a_graph_is_data_too(folder: Path) -> None:
+    (folder / "ring.gml").write_text("graph [\n" + "".join(f'node [ id {i} label "{i}" ]\n' for i in range(8)) + "".join(
+        f"edge [ source {i} target {(i + 1) % 8} ]\n" for i in range(8)) + "]\n")  # fmt: skip
+    result = run("fit", "stochastic-block-model", "--data", "ring.gml", "--engine", "svi", "--out", "fit", "--num-steps", "50", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert (folder / "fit" / "manifest.json").is_file()
+
+
 def test_fit_saves_a_posterior_that_loads(folder: Path) -> None:
     from ppgen.posterior import Posterior
 
@@ -145,6 +172,12 @@ DATA = ("--data", "my.csv")
         (("fit", "my_file.py:my_model", *DATA, "--set", "dtype=float23"), "float23"),
         (("fit", "my_file.py:my_model", *DATA, "--set", "hmc.step_size=1"), "hmc"),
         (("fit", "my_file.py:my_model", "--data", "ragged.csv"), "line 3"),
+        (("fit", "gaussian-classifier", "--data", "old-faithful"), "eruptions, waiting; give --label COLUMN"),
+        (("fit", "gaussian-classifier", "--data", "penguins", "--label", "specie"), "no column 'specie'"),
+        (("fit", "gaussian-classifier", "--data", "penguins", "--param", "strength=much"), "strength must be float, not 'much'"),
+        (("fit", "gaussian-mixture", "--data", "old-faithful", "--param", "num_components=two"), "num_components must be int, not 'two'"),
+        (("fit", "naive-bayes", "--data", "my.csv", "--label", "width"), "no column 'width'"),
+        (("fit", "stochastic-block-model", "--data", "old-faithful"), "ppgen:"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppgen import datasets
+from ppgen.datasets._reading import Contents, in_sequences
 from ppgen.errors import DataError, NameNotFoundError
 
 
@@ -173,6 +174,41 @@ def test_bad_files_are_told_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match=r"holds the arrays a, b; name the one to be read x"):
         datasets.load(tmp_path / "two.npz")
+
+
+def test_a_column_of_words_is_one_of_states(tmp_path: Path) -> None:
+    (tmp_path / "my.csv").write_text("kind,depth\ndeep,9.5\n,2\nshallow,\n deep ,8\n")
+    data = datasets.load(tmp_path / "my.csv")
+    assert data.states == {"kind": ("deep", "shallow")}
+    np.testing.assert_array_equal(data.x, [[0, 9.5], [np.nan, 2], [1, np.nan], [0, 8]])
+    np.testing.assert_array_equal(data.table["depth"], [9.5, 2, np.nan, 8])
+    with pytest.raises(DataError, match="no table with named columns"):
+        _ = datasets.Dataset("bare", torch.ones(2, 2)).table
+
+
+def test_an_archive_with_lengths_or_a_mask_is_a_dict(tmp_path: Path) -> None:
+    np.savez(tmp_path / "my.npz", x=np.arange(6).reshape(2, 3), lengths=np.array([3, 2]), mask=np.ones((2, 3)))
+    x = datasets.load(tmp_path / "my.npz").x
+    assert {n: v.dtype for n, v in x.items()} == {"x": torch.float64, "lengths": torch.int64, "mask": torch.bool}
+    assert datasets.load(tmp_path / "my.npz").size == 2
+
+
+def test_rows_of_sequences_are_padded() -> None:
+    rows = torch.tensor([[1.0, 10], [1, 11], [2, 20], [1, 12]])
+    found = in_sequences(Contents(rows, ("walk", "step")), "walk")
+    assert found.columns == ("step",)
+    assert found.x["lengths"].tolist() == [3, 1]
+    assert found.x["x"].tolist() == [[10, 11, 12], [20, 0, 0]]
+
+
+def test_a_graph(tmp_path: Path) -> None:
+    (tmp_path / "my.gml").write_text('graph [ node [ id 0 label "a" ] node [ id 1 label "b" ] edge [ source 0 target 1 ] ]')
+    data = datasets.load(tmp_path / "my.gml")
+    assert list(data.x.edges) == [("a", "b")]
+    assert data.size == 2
+    (tmp_path / "bad.gml").write_text("graph [ node")
+    with pytest.raises(DataError, match=r"bad.gml is no graph in GML"):
+        datasets.load(tmp_path / "bad.gml")
 
 
 def test_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
