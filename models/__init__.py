@@ -1,5 +1,6 @@
 """Families: one file each, one model/guide pair each."""
 
+from .bayesian_network import BayesianNetwork, LinearGaussian
 from .block_model import StochasticBlockModel
 from .classifier import GaussianClassifier
 from .coin import CoinTosses
@@ -7,4 +8,4 @@ from .heights import Heights
 from .mixture import GaussianMixture, MixtureOf
 from .naive_bayes import NaiveBayes
 
-__all__ = ["CoinTosses", "GaussianClassifier", "GaussianMixture", "Heights", "MixtureOf", "NaiveBayes", "StochasticBlockModel"]
+__all__ = ["BayesianNetwork", "CoinTosses", "GaussianClassifier", "GaussianMixture", "Heights", "LinearGaussian", "MixtureOf", "NaiveBayes", "StochasticBlockModel"]
