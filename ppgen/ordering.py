@@ -11,8 +11,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 __all__ = ["cheapest_order"]
 
+SMALL, HOPELESS = 2**12, 2**42  # cells in all, below and above which no other rule is tried
+
 Graph = dict[str, set[str]]
-Rule = Callable[[Graph, Mapping[str, float], str], float]
+Rule = Callable[[Graph, Mapping[str, int], str], float]
 
 
 def cheapest_order(tables: Sequence[Collection[str]], sites: Collection[str], sizes: Mapping[str, int]) -> list[str]:
@@ -22,29 +24,32 @@ def cheapest_order(tables: Sequence[Collection[str]], sites: Collection[str], si
     """
     if len(sites) < 2:
         return list(sites)
-    logs = {d: math.log(sizes[d]) for t in tables for d in t}
-    graph: Graph = {d: set() for d in logs}
+    graph: Graph = {d: set() for t in tables for d in t}
     for t in tables:
         for d in t:
             graph[d].update(t)
     for d, near in graph.items():
         near.discard(d)
-    tried = [_greedy({d: set(near) for d, near in graph.items()}, set(sites), logs, rule) for rule in (_weight, _fill, _gain)]
-    return min(tried, key=lambda order: order[1])[0]
+    order, work = _greedy(graph, sites, sizes, _weight)
+    for rule in (_fill, _gain):
+        if SMALL < work < HOPELESS:
+            order, work = min((order, work), _greedy(graph, sites, sizes, rule), key=lambda tried: tried[1])
+    return order
 
 
-def _greedy(graph: Graph, left: set[str], logs: Mapping[str, float], rule: Rule) -> tuple[list[str], float]:
-    """An order, and the log of the number of cells in all its products."""
-    cost = {v: (rule(graph, logs, v), _weight(graph, logs, v), v) for v in left}
-    order, work = [], -math.inf
+def _greedy(graph: Graph, sites: Collection[str], sizes: Mapping[str, int], rule: Rule) -> tuple[list[str], int]:
+    """An order, and the number of cells in all its products."""
+    graph = {d: set(near) for d, near in graph.items()}
+    cost = {v: (rule(graph, sizes, v), _weight(graph, sizes, v), v) for v in sites}
+    order, work = [], 0
     while cost:
         best = min(cost.values())
         site = best[2]
         order.append(site)
-        work = _log_add(work, best[1])
+        work += best[1]
         for v in _remove(graph, site):
             if v in cost:
-                cost[v] = (rule(graph, logs, v), _weight(graph, logs, v), v)
+                cost[v] = (rule(graph, sizes, v), _weight(graph, sizes, v), v)
         del cost[site]
     return order, work
 
@@ -63,9 +68,9 @@ def _remove(graph: Graph, site: str) -> set[str]:
     return changed
 
 
-def _weight(graph: Graph, logs: Mapping[str, float], v: str) -> float:
-    """Log of the number of cells of the product that summing v out takes."""
-    return logs[v] + sum(logs[u] for u in graph[v])
+def _weight(graph: Graph, sizes: Mapping[str, int], v: str) -> int:
+    """Cells of the product that summing v out takes. Whole numbers: sums over sets must not depend on their order."""
+    return sizes[v] * math.prod(sizes[u] for u in graph[v])
 
 
 def _missing(graph: Graph, v: str) -> Iterator[tuple[str, str]]:
@@ -77,16 +82,11 @@ def _missing(graph: Graph, v: str) -> Iterator[tuple[str, str]]:
                 yield a, b
 
 
-def _fill(graph: Graph, logs: Mapping[str, float], v: str) -> float:
+def _fill(graph: Graph, sizes: Mapping[str, int], v: str) -> int:
     """Edges that summing v out adds, each by its number of cells."""
-    return sum(math.exp(logs[a] + logs[b]) for a, b in _missing(graph, v))
+    return sum(sizes[a] * sizes[b] for a, b in _missing(graph, v))
 
 
-def _gain(graph: Graph, logs: Mapping[str, float], v: str) -> float:
-    """Cells of the product per value of v, against those that the tables which meet there have anyway."""
-    return _weight(graph, logs, v) - math.log1p(sum(math.exp(logs[a] + logs[v]) for a in graph[v]))
-
-
-def _log_add(a: float, b: float) -> float:
-    top = max(a, b)
-    return top + math.log(math.exp(a - top) + math.exp(b - top))
+def _gain(graph: Graph, sizes: Mapping[str, int], v: str) -> float:
+    """Cells of the product against those of the edges that meet there anyway, as a logarithm."""
+    return math.log(_weight(graph, sizes, v)) - math.log(1 + sizes[v] * sum(sizes[a] for a in graph[v]))
