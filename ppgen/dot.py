@@ -182,7 +182,7 @@ def _rectangle(plate: str, graph: Structure, points: Sequence[tuple[float, float
 
 def _places(graph: Structure) -> dict[str, tuple[float, float]]:
     """x by the column of a node's plates, y by its layer; nodes of one column and layer stand side by side."""
-    model = nx.DiGraph([(u, v) for u, v, d in graph.edges(data=True) if not d.get("guide")])
+    model = nx.DiGraph([(u, v) for u, v, d in graph.edges(data=True) if not (d.get("guide") or d.get("lag"))])
     model.add_nodes_from(graph)
     layer = {n: i for i, names in enumerate(nx.topological_generations(model)) for n in names}
     for name in reversed(list(nx.topological_sort(model))):  # a root stands right above its first child

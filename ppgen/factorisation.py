@@ -107,10 +107,9 @@ class _Writing:
     def _variable(self, name: str, seen_from: str, latex: bool, parent: bool = False) -> str:
         """A variable with the indices of the plates that it shares with the one it is seen from."""
         here = self.graph.nodes[seen_from]["plates"]
-        indices = [self.letters[p] for p in self.graph.nodes[name]["plates"] if p in here]
-        lag = self.graph.edges[name, seen_from].get("lag") if self.graph.has_edge(name, seen_from) and parent else None
-        if lag:  # of a folded graph, whose slices are the outermost plate
-            indices[0] += f"-{lag}"
+        edge = self.graph.edges[name, seen_from] if self.graph.has_edge(name, seen_from) and parent else {}
+        lags = {edge["over"]: f"-{edge['lag']}"} if edge.get("lag") else {}
+        indices = [self.letters[p] + lags.get(p, "") for p in self.graph.nodes[name]["plates"] if p in here]
         symbol = _symbol(name) if latex else name
         if not indices:
             return symbol

@@ -3,11 +3,12 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import product
 from typing import Any, NamedTuple
 
 import networkx as nx
 
-__all__ = ["Chain", "chains_of", "fold"]
+__all__ = ["Chain", "chains_of", "fold", "unrolled"]
 
 SHORTEST = 3  # slices; two of a kind are no pattern
 NUMBERED = re.compile(r"(?P<stem>.*?)[_\[(]?(?P<number>\d+)[\])]?")
@@ -91,12 +92,37 @@ def fold(graph: Any) -> Any:
         folded.add_node(chain.stem, **{**typical, "plates": around, "arguments": _as_slices(typical["arguments"], chain, chains)})
     for chain in chains.values():
         for parent, lag in chain.parents:
-            folded.add_edge(parent, chain.stem, **({"lag": lag} if lag else {}))
+            folded.add_edge(parent, chain.stem, **({"lag": lag, "over": plates[chain.stem]} if lag else {}))
         for name in chain.names.values():
             folded.add_edges_from((chain.stem, child) for child in graph.successors(name) if child not in gone)
     orphans = {p for n in gone for p in graph.predecessors(n) if _own(graph, p) and set(graph.successors(p)) <= gone}
     folded.remove_nodes_from(gone | orphans)
     return folded
+
+
+def unrolled(graph: Any) -> tuple[nx.DiGraph, dict[str, list[Any]]]:
+    """A graph without cycles in which nodes inside of a plate that some edge goes along stand once for each of SHORTEST indices (or as
+    many as there are), and these by the name of the node: enough to see what depends on what."""
+    times = {d["over"] for _, _, d in graph.edges(data=True) if d.get("lag")}
+    if not times:
+        return graph, {}
+    plates = graph.graph["plates"]
+
+    def places(name: str) -> list[dict[str, int]]:
+        own = [p for p in graph.nodes[name]["plates"] if p in times]
+        return [dict(zip(own, at, strict=True)) for at in product(*[range(min(plates[p]["size"], SHORTEST)) for p in own])]
+
+    def copy(name: str, at: Mapping[str, int]) -> Any:
+        return (name, *at.values()) if at else name
+
+    flat = nx.DiGraph()
+    flat.add_nodes_from(copy(n, at) for n in graph for at in places(n))
+    for start, end, data in graph.edges(data=True):
+        for a, b in product(places(start), places(end)):
+            lag = {data["over"]: data["lag"]} if data.get("lag") else {}
+            if all(b[p] - a[p] == lag.get(p, 0) for p in a.keys() & b.keys()):
+                flat.add_edge(copy(start, a), copy(end, b))
+    return flat, {n: [copy(n, at) for at in places(n)] for n in graph}
 
 
 def _plates_of(chains: Mapping[str, Chain], plates: dict[str, Any]) -> dict[str, str]:

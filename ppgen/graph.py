@@ -10,7 +10,7 @@ import networkx as nx
 import torch
 
 from .errors import NameNotFoundError, RecordingError
-from .folding import fold
+from .folding import fold, unrolled
 from .program import Program
 from .slicing import ByRunning, Slicing
 
@@ -30,6 +30,8 @@ class Structure(nx.DiGraph):
     local          inside the data plate; discrete: a discrete law
     and fixed numbers without a name of their own
     value          as text
+
+    An edge from one index of a plate to a later one has a `lag`, and `over` names the plate: a DiscreteChain depends on itself so.
 
     `graph["plates"]` maps a plate's name to its size, subsample_size and dim (from the right). `graph["recorded"]` is False where
     the program was run instead, and `graph["reason"]` says why.
@@ -56,17 +58,23 @@ class Structure(nx.DiGraph):
         return (self.parents(name) | children | {p for c in children for p in self.predecessors(c)}) - {name}
 
     def d_separated(self, a: str | Iterable[str], b: str | Iterable[str], given: str | Iterable[str] = ()) -> bool:
-        """Whether two sets of nodes are independent given a third in every distribution with this graph; a folded node stands for
-        all of its slices."""
+        """Whether two sets of nodes are independent given a third in every distribution with this graph; a node that stands for several
+        slices, of a loop or of a chain, stands for all of them."""
+        sets = [self._slices([x] if isinstance(x, str) else x) for x in (a, b, given)]
+        graph, copies = unrolled(self.graph.get("unrolled", self))
+        return nx.is_d_separator(graph, *[{m for n in names for m in copies.get(n, [n])} for names in sets])
+
+    def _slices(self, names: Iterable[str]) -> set[str]:
         slices = self.graph.get("slices", {})
-        sets = [{m for n in ([x] if isinstance(x, str) else x) for m in slices.get(self._known(n), [n])} for x in (a, b, given)]
-        return nx.is_d_separator(self.graph.get("unrolled", self), *sets)
+        return {m for n in names for m in slices.get(self._known(n), [n])}
 
     def do(self, *names: str) -> "Structure":
         """The graph after these nodes were set from outside: what pointed to them does so no longer."""
         other = self.copy()
         for name in names:
             other.remove_edges_from(list(self.in_edges(self._known(name))))
+        if "unrolled" in self.graph:
+            other.graph["unrolled"] = self.graph["unrolled"].do(*self._slices(names))
         return other
 
     def folded(self) -> "Structure":

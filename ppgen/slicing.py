@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributions import biject_to
 from torch.utils._pytree import tree_flatten
 
+from .chains import chain_of
 from .errors import RecordingError
 from .expressions import Expressions, module_of
 from .handler import Evaluation
@@ -39,13 +40,13 @@ class _Held(FromUniform):
 
     def __init__(self, *, held: Mapping[str, Any] | None = None, draw: bool = False, width: int = 0, **settings: Any):
         super().__init__(**settings)
-        self.held, self.draw, self.width = held or {}, draw, width
+        self.given, self.draw, self.width = held or {}, draw, width
         self.laws: dict[str, Any] = {}
 
     def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
         name = msg["name"]
-        if name in self.held:
-            value = self.held[name]
+        if name in self.given:
+            value = self.given[name]
             discrete = msg["fn"].support.is_discrete
             latent = None if discrete else Latent(torch.Size(), value, None, None, None)
             if discrete:
@@ -93,6 +94,8 @@ class _Graphing:
                 discrete=bool(site.support is not None and site.support.is_discrete),
                 local=site.kind == "latent" and self.program.data_plate in site.plates,
             )
+            if chain_of(laws[site.name]) is not None and site.plates and run.plates[site.plates[-1]].size > 1:
+                self.result.add_edge(site.name, site.name, lag=1, over=site.plates[-1])
 
     @property
     def arguments(self) -> dict[str, str]:
