@@ -67,6 +67,14 @@ def test_crabs_are_midpoints_as_often_as_they_were_counted() -> None:
     assert (counts * classes.log()).sum().item() == pytest.approx(-2979.059, abs=2e-3)
 
 
+def test_fathers_and_tosses() -> None:
+    """205 families, as Hanley counted them; 5,067 heads in 10,000 tosses, as Kerrich did."""
+    assert datasets.load("galton-fathers").x.shape == (205,)
+    assert datasets.load("galton-fathers").x.mean().item() == pytest.approx(69.316, abs=1e-3)
+    tosses = datasets.load("kerrich-coin").x
+    assert (len(tosses), int(tosses.sum())) == (10_000, 5067)
+
+
 # Files
 
 
