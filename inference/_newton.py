@@ -1,6 +1,6 @@
 """Newton's method for many functions at once, each from its own point, uphill at every step.
 
-    step = |H|^-1 gradient,   halved until the value does not fall
+    step = |H|^-1 gradient,   cut to 1/2, 1/8, 1/64, ... until the value does not fall
 
 |H| has the absolute eigenvalues of the second derivatives, so a step goes uphill from a saddle too. Coordinates that second
 derivatives do not couple are found once, by random products; each group of coupled ones is a block with a matrix of its own. So a
@@ -10,34 +10,28 @@ Sources: Curtis, Powell & Reid, J. Inst. Maths Applics 13, 1974 (sparse derivati
 (absolute eigenvalues).
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from ..completion import Expected
 from ..errors import EngineError
 
-__all__ = ["Blocks", "Curved", "maximise"]
+__all__ = ["Blocks", "maximise"]
 
 LARGEST = 2000  # coordinates that second derivatives couple
 SPARSE = 1e-8  # of a derivative's own scale: rounding
 STEPS = 60  # tried, of one maximisation
-SHORTEST = 2.0**-40  # part of a step that is tried
+SHORTEST = 2.0**-300  # part of a step that is tried
+PLAUSIBLE = 10.0  # times the size of a value: a step that is expected to gain more is cut, as curvature vanishes far from a maximum
 FARTHEST = 4.0  # step of a coordinate whose values are bounded; they vary by a factor of 50
-ENOUGH = 1e-3
+ENOUGH = 1e-6
 
 
-class Curved(Protocol):
-    """Values (points,), gradients (points, dim), and products (points, directions, dim) of second derivatives with directions."""
-
-    value: Tensor
-    gradient: Tensor
-    products: Tensor
-
-
-Evaluate = Callable[[Tensor, Tensor], Curved]  # points (points, dim), directions (directions, dim)
+Evaluate = Callable[[Tensor, Tensor], Expected]  # points (points, dim), directions (directions, dim)
 
 
 class Blocks(NamedTuple):
@@ -79,44 +73,55 @@ class Blocks(NamedTuple):
                 directions[place, coordinates] = 1.0
         return cls(groups, directions)
 
-    def steps(self, at: Curved) -> Tensor:
+    def steps(self, at: Expected) -> Tensor:
         """|H|^-1 gradient, (points, dim)"""
         return self._solved(at, at.gradient, -1.0)
 
-    def spread(self, at: Curved, noise: Tensor) -> Tensor:
+    def spread(self, at: Expected, noise: Tensor) -> Tensor:
         """|H|^-1/2 noise, (points, dim)"""
         return self._solved(at, noise, -0.5)
 
-    def _solved(self, at: Curved, given: Tensor, power: float) -> Tensor:
+    def diagonal(self, at: Expected) -> Tensor:
+        """Each coordinate's own second derivative, (points, dim)"""
+        return (at.products * self.directions).sum(1)
+
+    def _solved(self, at: Expected, given: Tensor, power: float) -> Tensor:
+        """|H|^power given. Each coordinate is measured in units of its own curvature, so that theirs do not matter; directions
+        without curvature stay where they are."""
         out = torch.zeros_like(given)
-        limits = torch.finfo(out.dtype)
+        own = self.diagonal(at).abs()
+        unit = torch.where(own > torch.finfo(own.dtype).tiny, own.rsqrt(), 0.0).nan_to_num(posinf=0.0)  # (points, dim)
         for group in self.groups:
-            size = group.shape[1]
-            along = given[:, group]  # (points, blocks, size)
-            matrix = at.products[:, :size, group].permute(0, 2, 3, 1).nan_to_num()  # (points, blocks, size, size)
-            if size == 1:
-                out[:, group] = along * matrix[..., 0].abs().clamp(min=limits.tiny) ** power
-                continue
-            values, vectors = torch.linalg.eigh(matrix)
-            values = values.abs()
-            values = values.maximum(limits.eps * values.amax(-1, keepdim=True)).clamp(min=limits.tiny)
-            out[:, group] = (vectors @ ((vectors.mT @ along[..., None]) * values[..., None] ** power))[..., 0]
+            size, scale = group.shape[1], unit[:, group]  # (points, blocks, size)
+            along = given[:, group] * scale if power == -1.0 else given[:, group]
+            if size > 1:
+                matrix = at.products[:, :size, group].permute(0, 2, 3, 1)  # (points, blocks, size, size)
+                values, vectors = torch.linalg.eigh((matrix * scale[..., None] * scale[..., None, :]).nan_to_num())
+                values = values.abs()
+                flat = values <= torch.finfo(own.dtype).eps ** 0.75
+                factor = torch.where(flat, 0.0, values**power)
+                along = (vectors @ ((vectors.mT @ along[..., None]) * factor[..., None]))[..., 0]
+            out[:, group] = along * scale
         return out
 
 
-def maximise(evaluate: Evaluate, points: Tensor, blocks: Blocks, bounded: Tensor, enough: float = ENOUGH) -> Tensor:
-    """Points (points, dim) near maxima; no value is below the one at the start.
+def maximise(
+    evaluate: Evaluate, points: Tensor, blocks: Blocks, bounded: Tensor, which: Tensor | None = None, enough: float = ENOUGH
+) -> tuple[Tensor, Tensor]:
+    """Points (points, dim) near maxima, and the gradients there (points, dim); no value is below the one at the start.
 
     bounded   (dim,) coordinates of values with an end, which take steps of FARTHEST at most
+    which     (points,) those to move; None is all
     enough    a step that is expected to gain less than this part of what was gained is not made
     """
     at = evaluate(points, blocks.directions)
-    start, step = at.value, _limited(blocks.steps(at), bounded)
-    part = torch.ones_like(at.value)
+    start, step = at.value, _limited(blocks.steps(at), at, bounded)
+    part, cut = torch.ones_like(at.value), torch.full_like(at.value, 0.5)
+    movable = at.value.isfinite() if which is None else which & at.value.isfinite()
     for _ in range(STEPS):
         expected = 0.5 * (step * at.gradient).sum(1)
         rounding = 4 * torch.finfo(points.dtype).eps * at.value.abs()
-        active = (expected > torch.maximum(enough * (at.value - start), rounding)) & (part > SHORTEST) & at.value.isfinite()
+        active = (expected > torch.maximum(enough * (at.value - start), rounding)) & (part > SHORTEST) & movable
         if not active.any():
             break
         there = torch.where(active[:, None], points + part[:, None] * step, points)
@@ -124,15 +129,17 @@ def maximise(evaluate: Evaluate, points: Tensor, blocks: Blocks, bounded: Tensor
         better = active & (new.value >= at.value) & new.gradient.isfinite().all(1)
         points = torch.where(better[:, None], there, points)
         at = _chosen(better, new, at)
-        step = torch.where(better[:, None], _limited(blocks.steps(at), bounded), step)
-        part = torch.where(better, 1.0, torch.where(active, part / 2, part))
-    return points
+        step = torch.where(better[:, None], _limited(blocks.steps(at), at, bounded), step)
+        part, cut = torch.where(better, 1.0, part * cut), torch.where(better, 0.5, cut / 2)
+    return points, at.gradient
 
 
-def _limited(steps: Tensor, bounded: Tensor) -> Tensor:
-    return torch.where(bounded, steps.clamp(-FARTHEST, FARTHEST), steps)
+def _limited(steps: Tensor, at: Expected, bounded: Tensor) -> Tensor:
+    steps = torch.where(bounded, steps.clamp(-FARTHEST, FARTHEST), steps)
+    most = PLAUSIBLE * (1 + at.value.abs()) / (steps * at.gradient).sum(1)
+    return steps * torch.where(most < 1, most, 1.0)[:, None]
 
 
-def _chosen(which: Tensor, new: Curved, old: Curved) -> Curved:
-    pairs = zip(new, old, strict=True)  # type: ignore[call-overload]
-    return type(new)(*[torch.where(which.reshape(-1, *[1] * (a.dim() - 1)), a, b) for a, b in pairs])  # type: ignore[call-arg]
+def _chosen(which: Tensor, new: Expected, old: Expected) -> Expected:
+    """Point by point: the new one where `which` says so."""
+    return Expected(*[torch.where(which.reshape(-1, *[1] * (a.dim() - 1)), a, b) for a, b in zip(new, old, strict=True)])

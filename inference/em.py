@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from ..completion import Completion, Place
+from ..completion import Completion
 from ..deterministic import deterministic_at
 from ..engine import Run, SteppingEngine, drive, require_positive
 from ..errors import EngineError, PpgenWarning
@@ -34,9 +34,9 @@ from ._newton import FARTHEST, Blocks, maximise
 __all__ = ["EM", "Info", "State"]
 
 SCATTER = 0  # stream of the key
-RUNNING, CONVERGED, COLLAPSED = 0, 1, 2
-COLLAPSE = 18.0  # nats by which a bounded coordinate moved: a scale shrank by 1e-8,
-STILL = 0.1  # and the objective grows by more than this a step
+RUNNING, CONVERGED, LOST = 0, 1, 2
+FAR = 18.0  # a coordinate whose values have an end moved by more: a scale shrank to 1e-8 of what it was,
+STILL = 0.1  # and gains more than this a step with a derivative above it, where at an end with a maximum both vanish: it is lost
 EMPTY = 1e-6  # data that a value of a discrete site accounts for
 
 
@@ -47,6 +47,14 @@ class State(NamedTuple):
     gain: Tensor  # (starts,) of the last step
     origin: Tensor  # (starts, dim) where the run began
     status: Tensor  # (starts,)
+    away: Tensor  # (starts,) the coordinate that took a lost start along
+
+
+class Tuning(NamedTuple):
+    """What is found once, at the start."""
+
+    blocks: Blocks
+    unit: Tensor  # (starts, dim) root of each coordinate's information: what differences are measured in
 
 
 class Info(NamedTuple):
@@ -61,6 +69,7 @@ class EM(SteppingEngine):
     num_starts  runs side by side; the best is kept. Each begins near the fit in which discrete sites are ignored, apart from it by
                 as much as single data are. Parameters begin the first run at their own values
     start       site -> value at which every run begins
+    accelerate  a step is two of EM's and a leap along them, taken where it is no worse; False: E, M and no more
     num_steps   at most; a run ends where the objective is expected to grow by less than `tolerance` of its size in all steps to come
 
     The posterior has one draw: the estimate, and the discrete sites' most probable joint values given it. losses: minus the
@@ -76,6 +85,7 @@ class EM(SteppingEngine):
     num_starts: int = 10
     num_steps: int = 2000
     tolerance: float = 1e-9
+    accelerate: bool = True
     start: Mapping[str, Tensor] | None = None
 
     FREE: ClassVar[frozenset[str]] = SteppingEngine.FREE | {"num_steps"}
@@ -106,21 +116,22 @@ class EM(SteppingEngine):
 
     # Steps
 
-    def init(self, target: Completion, key: Key) -> tuple[State, Blocks]:
+    def init(self, target: Completion, key: Key) -> tuple[State, Tuning]:
         position = target.density.initial(key, at=self.start)
-        own = [p.detach().reshape(-1).to(position) for p in target.params.values()]
-        begin = torch.cat([position[:, target.free], torch.cat([position[:0, 0], *own]).expand(self.num_starts, -1)], 1)
-        weights = target.flat_weights(begin)
-        blocks = Blocks.of(lambda q, d: target.expected(q, d, weights), begin, torch.Generator().manual_seed(self.seed))
-        point = self._scattered(target, blocks, begin, weights, key)
+        own = [p.detach().reshape(1, -1).to(position).expand(self.num_starts, -1) for p in target.params.values()]
+        begin = torch.cat([position[:, target.free], *own], 1)
+        flat = target.flat_weights(begin)
+        blocks = Blocks.of(lambda q, d: target.expected(q, d, flat), begin, torch.Generator().manual_seed(self.seed))
+        point = self._scattered(target, blocks, begin, flat, key)
         value, weights = target.evidence(point)
-        zero = torch.zeros_like(value)
-        return State(point, value, weights, zero, point, torch.full_like(zero, RUNNING, dtype=torch.int64)), blocks
+        unit = blocks.diagonal(target.expected(point, blocks.directions, weights)).abs().sqrt()
+        zero = torch.zeros_like(value, dtype=torch.int64)
+        return State(point, value, weights, torch.zeros_like(value), point, zero, zero), Tuning(blocks, unit)
 
     def _scattered(self, target: Completion, blocks: Blocks, begin: Tensor, flat: Mapping[str, Tensor], key: Key) -> Tensor:
         """Starting points: the fit without discrete sites, and from there as far as the information of one datum reaches."""
         bounded = _bounded(target)
-        pooled = maximise(lambda q, d: target.expected(q, d, flat), begin, blocks, bounded, enough=0.0)
+        pooled, _ = maximise(lambda q, d: target.expected(q, d, flat), begin, blocks, bounded, enough=0.0)
         every = {n: (w > 0).to(w) for n, w in flat.items()}
         noise = key.normal(SCATTER, begin.shape).to(begin)
         away = blocks.spread(target.expected(pooled, blocks.directions, every), noise) * _data(target.program) ** 0.5
@@ -138,30 +149,46 @@ class EM(SteppingEngine):
             away = torch.where(good[:, None], away, away / 2)
         return point
 
-    def step(self, target: Completion, state: State, tuning: Blocks, key: Key) -> tuple[State, Info]:
-        bounded = _bounded(target)
-        there = maximise(lambda q, d: target.expected(q, d, state.weights), state.point, tuning, bounded)
-        value, weights = target.evidence(there)
-        risen = (state.status == RUNNING) & (value >= state.value)
-        gain = torch.where(risen, value - state.value, 0.0)
-        far = (there - state.origin).abs().where(bounded, 0.0).amax(1) > COLLAPSE
-        collapsed = (far & (gain > STILL)) | (~value.isfinite() & (state.status == RUNNING))
-        status = torch.where(collapsed, COLLAPSED, torch.where(self._settled(gain, state), CONVERGED, RUNNING))
-        new = State(
-            _where(risen, there, state.point),
-            _where(risen, value, state.value),
-            {n: _where(risen, w, state.weights[n]) for n, w in weights.items()},
-            gain,
-            state.origin,
-            torch.where(state.status == RUNNING, status, state.status),
-        )
+    def step(self, target: Completion, state: State, tuning: Tuning, key: Key) -> tuple[State, Info]:
+        new = self._climbed(target, state, tuning)
+        if self.accelerate:
+            new = self._leapt(target, state, new, self._climbed(target, new, tuning), tuning)
         return new, Info(-new.value)
 
+    def _climbed(self, target: Completion, state: State, tuning: Tuning) -> State:
+        """After one M step and the E step that follows."""
+        bounded = _bounded(target)
+        running = state.status == RUNNING
+        there, slope = maximise(lambda q, d: target.expected(q, d, state.weights), state.point, tuning.blocks, bounded, running)
+        value, weights = target.evidence(there)
+        risen = running & (value >= state.value)
+        gain = torch.where(risen, value - state.value, 0.0)
+        moved = there - state.origin
+        pull, away = (slope * moved.sign()).where(bounded & (moved.abs() > FAR), 0.0).max(1)
+        status = torch.where(self._settled(gain, state), CONVERGED, RUNNING)
+        status = torch.where((pull > STILL) & (gain > STILL) | ~value.isfinite(), LOST, status)
+        return _chosen(risen, state._replace(point=there, value=value, weights=weights), state)._replace(
+            gain=torch.where(running, gain, state.gain),
+            status=torch.where(running, status, state.status),
+            away=torch.where(running, away, state.away),
+        )
+
     def _settled(self, gain: Tensor, before: State) -> Tensor:
-        """Whether this gain and all to come, which form a geometric series, are below the tolerance."""
+        """Whether all gains to come are below the tolerance together: they form a geometric series."""
         ratio = gain / before.gain
-        rest = torch.where(ratio < 1, gain / (1 - ratio), torch.inf)
+        rest = torch.where(ratio < 1, gain * ratio / (1 - ratio), torch.inf)
         return (gain == 0) | (rest <= self.tolerance * (1 + before.value.abs()))
+
+    def _leapt(self, target: Completion, zero: State, one: State, two: State, tuning: Tuning) -> State:
+        """As far as two steps promise, where that is no worse than the second of them: squared extrapolation."""
+        first, second = one.point - zero.point, two.point - one.point
+        change = second - first
+        length = (tuning.unit * first).norm(dim=1) / (tuning.unit * change).norm(dim=1)
+        length = length.nan_to_num(1.0, posinf=1.0).clamp(min=1.0)[:, None]
+        there = zero.point + 2 * length * first + length.square() * change
+        value, weights = target.evidence(there)
+        better = (two.status == RUNNING) & value.isfinite() & (value >= two.value)
+        return _chosen(better, two._replace(point=there, value=value, weights=weights, gain=torch.zeros_like(two.gain)), two)
 
     def done(self, state: State, info: Info) -> bool:
         return not bool((state.status == RUNNING).any())
@@ -174,7 +201,7 @@ class EM(SteppingEngine):
     def _posterior(self, target: Completion, run: Run, begin: float) -> Posterior:
         collecting = time.perf_counter()
         state: State = run.state
-        standing = torch.where(state.status == COLLAPSED, -torch.inf, state.value) if (state.status != COLLAPSED).any() else state.value
+        standing = torch.where(state.status == LOST, -torch.inf, state.value) if (state.status != LOST).any() else state.value
         best = int(standing.argmax())
         params = {n: p.detach() for n, p in target.param(state.point[best]).items()}
         target.program.set_params(params)
@@ -196,7 +223,7 @@ class EM(SteppingEngine):
         )
 
     def _reason(self, state: State, best: int, run: Run) -> str:
-        what = {RUNNING: "num_steps", CONVERGED: "tolerance", COLLAPSED: "no maximum"}[int(state.status[best])]
+        what = {RUNNING: "num_steps", CONVERGED: "tolerance", LOST: "no maximum"}[int(state.status[best])]
         return f"{'interrupted' if run.interrupted else what} after {run.at} steps"
 
     def _draws(self, target: Completion, point: Tensor, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -212,8 +239,14 @@ class EM(SteppingEngine):
         return {n: values[n][None] for n in program.sites if n in values}
 
 
-def _where(which: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(which.reshape(-1, *[1] * (new.dim() - 1)), new, old)
+def _chosen(which: Tensor, new: State, old: State) -> State:
+    """Start by start: the new one where `which` says so."""
+
+    def pick(a: Tensor, b: Tensor) -> Tensor:
+        return torch.where(which.reshape(-1, *[1] * (a.dim() - 1)), a, b)
+
+    weights = {n: pick(w, old.weights[n]) for n, w in new.weights.items()}
+    return new._replace(point=pick(new.point, old.point), value=pick(new.value, old.value), weights=weights, gain=pick(new.gain, old.gain))
 
 
 def _bounded(target: Completion) -> Tensor:
@@ -233,11 +266,11 @@ def _data(program: Program) -> int:
 
 def _remarks(target: Completion, state: State, best: int, reason: str) -> list[str]:
     found = []
-    collapsed = (state.status == COLLAPSED).nonzero()[:, 0]
-    if len(collapsed):
-        where = _furthest(target, state, int(collapsed[0]))
+    lost = (state.status == LOST).nonzero()[:, 0]
+    if len(lost):
+        where = _coordinate(target, int(state.away[lost[0]]))
         found.append(
-            f"{len(collapsed)} of {len(state.status)} starts ran away: {where} goes to the end of its support and the objective grows "
+            f"{len(lost)} of {len(state.status)} starts ran away: {where} goes to the end of its support and the objective grows "
             "without a maximum; give it a prior that ends this (priors=True), tie it, or take fewer components"
         )
     if int(state.status[best]) == RUNNING:
@@ -250,11 +283,9 @@ def _remarks(target: Completion, state: State, best: int, reason: str) -> list[s
     return found
 
 
-def _furthest(target: Completion, state: State, run: int) -> str:
-    """The bounded coordinate that moved most."""
-    moved = (state.point[run] - state.origin[run]).abs().where(_bounded(target), -1.0)
-    at = int(moved.argmax())
-    place: Place = next(p for p in target.places if p.slice.start <= at < p.slice.stop)
+def _coordinate(target: Completion, at: int) -> str:
+    """The site or parameter that a coordinate belongs to, with its index there."""
+    place = next(p for p in target.places if p.slice.start <= at < p.slice.stop)
     index = torch.unravel_index(torch.tensor(at - place.slice.start), place.shape) if place.shape else ()
     return f"site {place.name!r}{[int(i) for i in index] or ''}"
 

@@ -80,7 +80,7 @@ class Completion:
         self._place()
         self.weighted = [n for names, _ in self.joint.components for n in names if n not in self.dropped]
         self._graph = self.recording.density_graph(self.dtype)
-        self._data = [density_input(self.density, n) for n in self._fixed]
+        self._data = [inputs_of(self.density)[n] for n in self._fixed]
         self.seconds["record"] += time.perf_counter() - begin
         self._lower()
 
@@ -107,7 +107,9 @@ class Completion:
         used = {n.removeprefix("param:") for n in rec.others if id(rec.tape.inputs[n]) in nodes and n.startswith("param:")}
         self.params = {n: p for n, p in program.params.items() if n in used and p.is_floating_point()}
         self._fixed = [n for n in rec.others if n.removeprefix("param:") not in self.params]
-        places, free, at = [], [], 0
+        places: list[Place] = []
+        free: list[int] = []
+        at = 0
         for site in self.density.sites:
             if site.name not in self.integrated:
                 size = site.slice.stop - site.slice.start
@@ -167,7 +169,7 @@ class Completion:
 
         def total(*tensors: Tensor) -> tuple[Tensor]:
             n = len(names)
-            return (self.joint(dict(zip(names, tensors, strict=False)), dict(zip(names, tensors[n:], strict=True)))[0],)
+            return (self.joint(dict(zip(names, tensors, strict=False)), dict(zip(names, tensors[n:], strict=True))),)
 
         (value,) = _each(total, [*{**factors, **leaves}.values(), *scales.values()])
         if not leaves:
@@ -238,16 +240,6 @@ class Completion:
     @property
     def fingerprint(self) -> str:
         return digest(f"{sorted(self.dropped)} {self.density.fingerprint}", ())
-
-
-def density_input(density: LogDensity, name: str) -> Tensor:
-    """An input of the recording other than the position, in the density's dtype."""
-    program = density.program
-    if name.startswith("data:"):
-        value = program.leaves[int(name.removeprefix("data:"))]
-    else:
-        value = program.params[name.removeprefix("param:")]
-    return value.detach().to(density.dtype) if value.dtype == program.dtype else value.detach()
 
 
 def _slope(value: Tensor, at: Tensor) -> Tensor:

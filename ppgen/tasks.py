@@ -46,8 +46,9 @@ def infer(program: Callable[..., Any] | Program, *args: Any, engine: "Engine | N
 def learn(program: Callable[..., Any] | Program, *args: Any, engine: "Engine | None" = None, **kwargs: Any) -> Program:
     """A copy of the program with what it learned from its arguments, by SVI unless told otherwise; `.fn` is the module.
 
-    What is learned are its parameters, those of a Family's guide among them. A program that has only priors learns the
-    maximum a posteriori of its continuous latent sites (of their constrained values), which the copy then holds fixed.
+    What is learned are its parameters, those of a Family's guide among them. Where there are only priors, or the engine learns no
+    parameter (EM of a Family), it is the maximum a posteriori of the continuous latent sites (of their constrained values), which the
+    copy then holds fixed.
     """
     from .inference import SVI
 
@@ -55,7 +56,7 @@ def learn(program: Callable[..., Any] | Program, *args: Any, engine: "Engine | N
     only_priors = given.family is None and not given.params
     posterior = (engine or SVI(guide="delta" if only_priors else None)).run(given)
     learned = _program_of(posterior)
-    return _held(learned, posterior.draws) if only_priors else learned
+    return _held(learned, posterior.draws) if only_priors or not posterior.params else learned
 
 
 def _held(program: Program, draws: Mapping[str, Tensor]) -> Program:
