@@ -44,6 +44,8 @@ class StochasticBlockModel(Family):
 
     `blocks` is (P,), by rows of the upper triangle (directed: all rows) of a K x K matrix, which `matrix` gives back. Non-edges enter
     by group sizes: time and memory are O(E K^2 + N K), never O(N^2). Data of other nodes than those of `like` are refused.
+    i and j run over one plate of nodes, which no nesting of plates can draw: in the diagram the graph is one observed node outside
+    of the plate, and the arrow to it means the communities of all nodes.
     Exact: everything, for graphs of a few nodes, by going through all labelings; `collapsed` for any.
     Sources: Holland, Laskey & Leinhardt, Social Networks 5, 1983; Karrer & Newman, Physical Review E 83, 2011; the guide: Daudin,
     Picard & Robin, Statistics and Computing 18, 2008, with weights and blocks at their conjugate laws as in Latouche, Birmele &
@@ -242,7 +244,7 @@ class StochasticBlockModel(Family):
         reference = self.logits.detach().softmax(-1)  # (N, K)
         overlap = torch.nn.functional.one_hot(draws["community"].long(), k).to(reference).mT @ reference  # (*lead, K, K)
         flat = overlap.reshape(-1, k, k).double().cpu().numpy()
-        found = np.array([linear_sum_assignment(o, maximize=True)[1] for o in flat])  # 6 us a draw at K = 4
+        found = np.array([linear_sum_assignment(o, maximize=True)[1] for o in flat])  # a microsecond a draw at K = 4
         name = torch.from_numpy(found).reshape(*overlap.shape[:-2], k).to(overlap.device)  # (*lead, K) new name of each
         old = name.argsort(-1)
         out["community"] = name.gather(-1, draws["community"].long()).to(draws["community"].dtype)
