@@ -121,7 +121,7 @@ def agree(
         if held is not None and len(recording.holding.sites) == len(p.discrete):
             _agree_as_written(recording, run, held[i], tolerance)
         if recording.support:
-            _agree_at_assignment(recording, recorded, run, tolerance, generator)
+            _agree_at_assignment(recording, recorded, run, tolerance, generator, *given)
 
 
 def _agree_in_factors(recorded: Mapping[str, Tensor], run: Evaluation, tolerance: float) -> None:
@@ -186,7 +186,12 @@ def _agree_as_written(recording: "Recording", run: Evaluation, held: Tensor, tol
 
 
 def _agree_at_assignment(
-    recording: "Recording", recorded: Mapping[str, Tensor], run: Evaluation, tolerance: float, generator: torch.Generator
+    recording: "Recording",
+    recorded: Mapping[str, Tensor],
+    run: Evaluation,
+    tolerance: float,
+    generator: torch.Generator,
+    held: Tensor | None = None,
 ) -> None:
     """Factors gathered at a random assignment against an eager run with that assignment.
 
@@ -194,6 +199,7 @@ def _agree_at_assignment(
     """
     p, joint = recording.program, recording.joint
     values = {n: s.value.detach() for n, s in run.sites.items() if s.continuous}
+    values |= {} if held is None else recording.holding.values(held)
     assignment: dict[str, tuple[Tensor, list[str]]] = {}
     for n, support in recording.support.items():
         plates = sorted(joint.inside[n])

@@ -5,7 +5,7 @@
 all exact, by elimination over the recorded factors. A leading dimension n is any number of points theta.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 
 import torch
@@ -26,15 +26,16 @@ class Conditionals:
     """The discrete sites of a program given everything else.
 
     dtype      of values and results; None is float64. lowering as LogDensity has it
+    held       discrete sites that count as given; all others are summed out
     density    the LogDensity of the same recording: discrete sites summed out
     sites      of a run in which discrete sites are enumerated; joint: their elimination; support: their values (K, *event)
 
-    Values are those of the continuous latent sites, (n, *shape); `count` is n where there are none. An observation that is impossible
-    has log evidence -inf and weights of 0. Raises what LogDensity raises.
+    Values are those of the continuous latent sites and of held ones, (n, *shape); `count` is n where there are none. An observation
+    that is impossible has log evidence -inf and weights of 0. Raises what LogDensity raises.
     """
 
-    def __init__(self, program: Program, *, dtype: torch.dtype | None = None, lowering: str = "auto"):
-        self.density = LogDensity(program, dtype=dtype or torch.float64, lowering=lowering)
+    def __init__(self, program: Program, *, dtype: torch.dtype | None = None, lowering: str = "auto", held: Collection[str] = ()):
+        self.density = LogDensity(program, dtype=dtype or torch.float64, lowering=lowering, held=held)
         self.program, reading = program, self.density.reading
         self.dtype, self.device, self.lowering = self.density.dtype, self.density.device, self.density.lowering
         self.seconds, self.evaluations = self.density.seconds, 0
@@ -50,7 +51,7 @@ class Conditionals:
 
     def factors(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
         """Site -> its log probabilities (n, *dims as `sites` has them), unscaled."""
-        return self.density.reading.factors(values, count)
+        return {n: t.to(self.dtype) for n, t in self.density.reading.factors(values, count).items()}
 
     def log_evidence(self, values: Mapping[str, Tensor], count: int) -> Tensor:
         """(n,): log p(observed, continuous values), nats, without Jacobians; discrete sites are summed out."""
