@@ -13,21 +13,24 @@ Sources: Dempster, Laird & Rubin, JRSS-B 39(1), 1977; Darwiche, J. ACM 50(3), 20
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
+from .bounds import inputs_of
 from .conditionals import Conditionals
 from .errors import EngineError
 from .lowering import NO_BATCHING_RULE, Run, choose, lower
 from .program import Program
-from .recording import Recording
 from .simplify import simplify
 from .straightline import above, cut
 from .tape import Tape
-from .targets import LogDensity, digest
+from .targets import digest
+
+if TYPE_CHECKING:
+    from .recording import Recording
 
 __all__ = ["Completion", "Expected", "Place"]
 
@@ -70,8 +73,7 @@ class Completion:
         self._conditionals = Conditionals(program, dtype=dtype, lowering="recorded")
         self.density = self._conditionals.density
         self.dtype, self.device, self.seconds = self.density.dtype, self.density.device, self.density.seconds
-        assert self.density.recording is not None  # noqa: S101  asked for
-        self.recording: Recording = self.density.recording
+        self.recording: Recording = self.density.recording  # type: ignore[assignment]  # asked for
         self.joint = self.recording.joint
         self.lowering = self.density.lowering
         begin = time.perf_counter()
@@ -175,7 +177,7 @@ class Completion:
         if not leaves:
             return (value.detach(),)
         slopes = torch.autograd.grad(value.sum(), list(leaves.values()), allow_unused=True)
-        weights = [torch.zeros_like(t) if s is None else s for s, t in zip(slopes, leaves.values(), strict=True)]
+        weights = [torch.zeros_like(t) if s is None else s for s, t in zip(slopes, leaves.values(), strict=True)]  # type: ignore[redundant-expr]
         return (value.detach(), *weights)
 
     def expected_of(self, points: Tensor, along: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -208,8 +210,8 @@ class Completion:
         """(points, dim), (directions, dim) -> Q; a pass over the data for each direction."""
         self.evaluations += len(points)
         cells = [weights[n] for n in self.weighted]
-        found = [self._expected([points, d.expand_as(points), *cells]) for d in directions]
-        return Expected(*found[0][:2], torch.stack([f[2] for f in found], 1))
+        values, gradients, products = zip(*[self._expected([points, d.expand_as(points), *cells]) for d in directions], strict=True)
+        return Expected(values[0], gradients[0], torch.stack(products, 1))
 
     def flat_weights(self, points: Tensor) -> dict[str, Tensor]:
         """Weights as if nothing were known of the discrete sites."""
@@ -246,7 +248,7 @@ def _slope(value: Tensor, at: Tensor) -> Tensor:
     if not value.requires_grad:
         return torch.zeros_like(at)
     (slope,) = torch.autograd.grad(value, at, create_graph=True, allow_unused=True)
-    return torch.zeros_like(at) if slope is None else slope
+    return torch.zeros_like(at) if slope is None else slope  # type: ignore[redundant-expr]
 
 
 def _over(one: Callable[..., tuple[Tensor, ...]], points: Tensor, data: Sequence[Tensor]) -> tuple[Tensor, ...]:
