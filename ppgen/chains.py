@@ -8,7 +8,7 @@ The plate makes its entries no more independent than the chain is: entry t of it
 one before. Where it is latent, all paths are summed out, drawn and maximised over exactly, at a cost of O(T K^2) (paths.py).
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class DiscreteChain(TorchDistribution):
         super().__init__(batch, torch.Size(), validate_args=validate_args)
 
     @property
-    def arg_constraints(self) -> dict[str, Any]:  # type: ignore[override]
+    def arg_constraints(self) -> dict[str, Any]:
         """Of what it was given. Rows were checked already, with messages of their own."""
         real = constraints.independent(constraints.real, 1)
         return {name: constraints.dependent if not name.endswith("logits") else real for name in self._given}
@@ -108,8 +108,8 @@ class DiscreteChain(TorchDistribution):
         none, row K stands."""
         first, steps = self.first, self.steps
         batch = np.broadcast_shapes(first.shape[:-1], steps.shape[:-2])
-        K = self.num_states
-        return torch.cat([steps.expand(*batch, K, K), first.unsqueeze(-2).expand(*batch, 1, K)], -2)
+        states = self.num_states
+        return torch.cat([steps.expand(*batch, states, states), first.unsqueeze(-2).expand(*batch, 1, states)], -2)
 
     def before(self, value: Tensor) -> Tensor:
         """The state before each: K before the first."""
@@ -152,7 +152,7 @@ class DiscreteChain(TorchDistribution):
 class _States(TorchDistribution):
     """A law that has nothing but a support: the states 0, ..., K - 1."""
 
-    arg_constraints: dict[str, Any] = {}
+    arg_constraints: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, num_states: int, batch_shape: torch.Size, device: torch.device):
         self.values = torch.arange(num_states, device=device)
@@ -203,13 +203,15 @@ def _one_of(name: str, probs: Tensor | None, logits: Tensor | None) -> dict[str,
 def _check_shapes(first: Tensor, steps: Tensor) -> None:
     if not first.dim() or not first.shape[-1]:
         raise ProgramError(f"DiscreteChain: initial has shape {tuple(first.shape)}; it needs a probability for each of K states, (K,)")
-    K = first.shape[-1]
-    if steps.shape[-2:] != (K, K):
-        raise ProgramError(f"DiscreteChain: transition has shape {tuple(steps.shape)}; for {K} states it needs (..., {K}, {K})")
+    states = first.shape[-1]
+    if steps.shape[-2:] != (states, states):
+        raise ProgramError(
+            f"DiscreteChain: transition has shape {tuple(steps.shape)}; for {states} states it needs (..., {states}, {states})"
+        )
     if first.dim() > 1 and first.shape[-2] != 1:
         raise ProgramError(
             f"DiscreteChain: initial has shape {tuple(first.shape)}; the dimension before the states is that of time and has size 1: "
-            f"(*batch, 1, {K}), so initial[..., None, :] for one row per chain"
+            f"(*batch, 1, {states}), so initial[..., None, :] for one row per chain"
         )
 
 

@@ -83,10 +83,7 @@ class Evaluation(EnumMessenger):
         if isinstance(fn, _Subsample):
             self._subsample(msg)
             return
-        if msg["name"] in self.sites:
-            raise ProgramError(f"site {msg['name']!r} appears twice in one run of the program; give each site its own name")
-        if not isinstance(fn, TorchDistributionMixin):
-            raise ProgramError(f"site {msg['name']!r} has a {type(fn).__module__}.{type(fn).__name__}; take it from pyro.distributions")
+        self._must_be_a_site(msg)
         kind = kind_of(msg)
         if kind in ("observed", "conditioned"):
             if self.check:
@@ -109,6 +106,13 @@ class Evaluation(EnumMessenger):
         value, latent = self.latent_value(msg) if kind == "latent" else (fn.rsample(), None)  # a Delta
         msg["infer"]["_ppgen"] = latent
         msg["value"], msg["done"] = value, True
+
+    def _must_be_a_site(self, msg: Any) -> None:
+        fn = msg["fn"]
+        if msg["name"] in self.sites:
+            raise ProgramError(f"site {msg['name']!r} appears twice in one run of the program; give each site its own name")
+        if not isinstance(fn, TorchDistributionMixin):
+            raise ProgramError(f"site {msg['name']!r} has a {type(fn).__module__}.{type(fn).__name__}; take it from pyro.distributions")
 
     def _must_be_finite(self, msg: Any) -> None:
         if not msg["fn"].has_enumerate_support and chain_of(msg["fn"]) is None:

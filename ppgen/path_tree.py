@@ -57,8 +57,8 @@ def _scaled(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _in_logs(a: Tensor, b: Tensor) -> Tensor:
-    K = a.shape[-1]
-    terms = [(a[..., k, None], b[..., k, None, :]) for k in range(K)]  # one after the other: all K would take K times the memory
+    states = a.shape[-1]
+    terms = [(a[..., k, None], b[..., k, None, :]) for k in range(states)]  # one after the other: all K would take K times the memory
     with torch.no_grad():
         top = a.new_full(a.shape, -torch.inf)
         for x, y in terms:

@@ -129,10 +129,10 @@ class _Walk(torch.autograd.Function):
 def _flat(pairs: Tensor, local: Tensor) -> tuple[Tensor, Tensor, list[int]]:
     """(P, S, K, K), (B, T, K), and the batch shape."""
     batch = list(np.broadcast_shapes(pairs.shape[:-3], local.shape[:-2]))
-    T, K = local.shape[-2:]
-    local = local.expand(*batch, T, K).reshape(-1, T, K)
-    if T == 1:
-        return pairs.new_zeros(1, 1, K, K), local, batch
+    length, states = local.shape[-2:]
+    local = local.expand(*batch, length, states).reshape(-1, length, states)
+    if length == 1:
+        return pairs.new_zeros(1, 1, states, states), local, batch
     if math.prod(pairs.shape[:-3]) == 1:
         return pairs.reshape(1, *pairs.shape[-3:]), local, batch
     return pairs.expand(*batch, *pairs.shape[-3:]).reshape(-1, *pairs.shape[-3:]), local, batch
@@ -191,9 +191,10 @@ def _marginals(pairs: Tensor, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         value, of_pairs, unary = _by_tree(pairs.detach().double(), local.detach().double(), _is_dense(pairs))
         return value.detach().to(local.dtype), unary.detach().to(local.dtype), of_pairs.detach().to(pairs.dtype)
     s = _Scaled(pairs, local)
-    out, unary, of_pairs = np.empty(len(local)), np.empty(local.shape), np.empty((len(local), *pairs.shape[1:]))
-    recursions.marginals(s.weights, s.local, s.pairs, s.log_pairs, s.how, s.shift, out, unary, of_pairs)
-    return torch.from_numpy(out).to(local.dtype), torch.from_numpy(unary).to(local.dtype), torch.from_numpy(of_pairs).to(pairs.dtype)
+    results = np.empty(len(local)), np.empty(local.shape), np.empty((len(local), *pairs.shape[1:]))
+    recursions.marginals(s.weights, s.local, s.pairs, s.log_pairs, s.how, s.shift, *results)
+    log_sum, by_local, by_pairs = map(torch.from_numpy, results)
+    return log_sum.to(local.dtype), by_local.to(local.dtype), by_pairs.to(pairs.dtype)
 
 
 def _is_dense(pairs: Tensor) -> bool:
@@ -250,8 +251,8 @@ class _Paths(torch.autograd.Function):
         tape = current_tape()
         with _disable_current_modes():
             if what == "best":
-                return _best(pairs, local)[:1]
-            outputs = _marginals(pairs, local) if what == "marginals" else (_sums(pairs, local),)
+                return (_best(pairs, local)[0],)
+            outputs: tuple[Tensor, ...] = _marginals(pairs, local) if what == "marginals" else (_sums(pairs, local),)
         if tape is not None and (tape.live(pairs) or tape.live(local)):
             tape.call(PATH_MARGINALS if what == "marginals" else PATH_SUM, (pairs, local), outputs)
         return outputs

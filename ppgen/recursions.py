@@ -29,14 +29,14 @@ DENSE, SPARSE, LOGS = 0, 1, 2  # every pair has a weight; some are forbidden; so
 @njit(cache=True, **HOW)
 def _step(before, pairs, weights, after):  # type: ignore[no-untyped-def]
     """after = (before @ pairs) * weights; returns its sum."""
-    K = before.shape[0]
+    states = before.shape[0]
     after[:] = 0.0
-    for i in range(K):
+    for i in range(states):
         x = before[i]
-        for j in range(K):
+        for j in range(states):
             after[j] += x * pairs[i, j]
     total = 0.0
-    for j in range(K):
+    for j in range(states):
         after[j] *= weights[j]
         total += after[j]
     return total
@@ -45,13 +45,12 @@ def _step(before, pairs, weights, after):  # type: ignore[no-untyped-def]
 @njit(cache=True, **HOW)
 def _loses(before, pairs, local, after, total):  # type: ignore[no-untyped-def]
     """Whether a weight that is there has become too small to be trusted."""
-    K = before.shape[0]
-    for j in range(K):
-        if after[j] < TINY * total or total < TINY:
-            if local[j] > -math.inf:
-                for i in range(K):
-                    if before[i] * pairs[i, j] > 0.0:
-                        return True
+    states = before.shape[0]
+    for j in range(states):
+        if (after[j] < TINY * total or total < TINY) and local[j] > -math.inf:
+            for i in range(states):
+                if before[i] * pairs[i, j] > 0.0:
+                    return True
     return False
 
 
@@ -59,26 +58,26 @@ def _loses(before, pairs, local, after, total):  # type: ignore[no-untyped-def]
 def _forward(weights, local, pairs, how, alpha):  # type: ignore[no-untyped-def]
     """Shares of the states given all up to each time, alpha (T or 2, K): of two rows only, when nobody will read the others.
     Returns the log of what they were scaled by, and whether a weight was lost."""
-    T, K = weights.shape
+    length, states = weights.shape
     rows, last = alpha.shape[0], pairs.shape[0] - 1
     total, logs = 0.0, 0.0
-    for j in range(K):
+    for j in range(states):
         alpha[0, j] = weights[0, j]
         total += weights[0, j]
     if how == SPARSE:
-        for j in range(K):
+        for j in range(states):
             if local[0, j] > -math.inf and alpha[0, j] < TINY * total:
                 return 0.0, True
-    for j in range(K):
+    for j in range(states):
         alpha[0, j] = alpha[0, j] / total if total != 0.0 else 0.0
     logs = math.log(total)
-    for t in range(1, T):
+    for t in range(1, length):
         before, after, pair = alpha[(t - 1) % rows], alpha[t % rows], pairs[min(t - 1, last)]
         total = _step(before, pair, weights[t], after)
         if how == SPARSE and _loses(before, pair, local[t], after, total):
             return 0.0, True
         scale = 1.0 / total if total != 0.0 else 0.0
-        for j in range(K):
+        for j in range(states):
             after[j] *= scale
         logs += math.log(total)
     return logs, False
@@ -98,92 +97,97 @@ def _log_sum(x):  # type: ignore[no-untyped-def]
 @njit(cache=True, **HOW)
 def _forward_in_logs(local, pairs, alpha):  # type: ignore[no-untyped-def]
     """As `_forward`, in logarithms. Returns the log of the sum over all paths."""
-    T, K = local.shape
+    length, states = local.shape
     rows, last = alpha.shape[0], pairs.shape[0] - 1
-    terms = np.empty(K)
+    terms = np.empty(states)
     logs = 0.0
-    for t in range(T):
+    for t in range(length):
         after = alpha[t % rows]
-        for j in range(K):
+        for j in range(states):
             after[j] = local[t, j]
             if t > 0:
-                for i in range(K):
+                for i in range(states):
                     terms[i] = alpha[(t - 1) % rows, i] + pairs[min(t - 1, last), i, j]
                 after[j] += _log_sum(terms)
         total = _log_sum(after)
         logs += total
-        for j in range(K):
+        for j in range(states):
             after[j] -= total if total != -math.inf else 0.0
     return logs
 
 
 @njit(cache=True, **HOW)
+def _step_back(alpha, turned, ahead, beta, unary, counts):  # type: ignore[no-untyped-def]
+    """One step earlier: alpha are the shares there, ahead the weights of the next time with what follows; turned are the pairs, (next,
+    this). Writes beta and the posterior shares, adds to counts what the pairs are to be multiplied with."""
+    states = alpha.shape[0]
+    beta[:] = 0.0
+    for j in range(states):
+        x = ahead[j]
+        for i in range(states):
+            beta[i] += x * turned[j, i]
+    total = 0.0
+    for i in range(states):
+        total += alpha[i] * beta[i]
+    scale = 1.0 / total if total != 0.0 else 0.0
+    for i in range(states):
+        beta[i] = beta[i] * scale if alpha[i] != 0.0 else 0.0
+        unary[i] = alpha[i] * beta[i]
+        x = alpha[i] * scale
+        for j in range(states):
+            counts[i, j] += x * ahead[j]
+
+
+@njit(cache=True, **HOW)
 def _backward(weights, pairs, alpha, unary, of_pairs):  # type: ignore[no-untyped-def]
-    """Posterior shares of states, unary (T, K), and of pairs, added to of_pairs (S, K, K), from the shares going forward."""
-    T, K = weights.shape
+    """Posterior shares of states, unary (T, K), and of pairs, of_pairs (S, K, K), which is 0 before, from the shares going forward."""
+    length, states = weights.shape
     last = pairs.shape[0] - 1
-    beta, ahead, back = np.ones(K), np.empty(K), np.empty(K)
-    unary[T - 1] = alpha[T - 1]
+    beta, ahead = np.ones(states), np.empty(states)
+    unary[length - 1] = alpha[length - 1]
     turned = pairs[0].T.copy()
-    counts = np.zeros((K, K))
-    for t in range(T - 2, -1, -1):
+    for t in range(length - 2, -1, -1):
         if last > 0:
-            counts[:] = 0.0
             turned[:] = pairs[t].T
-        for j in range(K):
+        for j in range(states):
             ahead[j] = weights[t + 1, j] * beta[j]
-        back[:] = 0.0
-        for j in range(K):
-            x = ahead[j]
-            for i in range(K):
-                back[i] += x * turned[j, i]
-        total = 0.0
-        for i in range(K):
-            total += alpha[t, i] * back[i]
-        scale = 1.0 / total if total != 0.0 else 0.0
-        for i in range(K):
-            beta[i] = back[i] * scale if alpha[t, i] != 0.0 else 0.0
-            unary[t, i] = alpha[t, i] * beta[i]
-            x = alpha[t, i] * scale
-            for j in range(K):
-                counts[i, j] += x * ahead[j]
-        if last > 0:
-            for i in range(K):
-                for j in range(K):
-                    of_pairs[t, i, j] += counts[i, j] * pairs[t, i, j]
-    if last == 0:
-        for i in range(K):
-            for j in range(K):
-                of_pairs[0, i, j] += counts[i, j] * pairs[0, i, j]
+        _step_back(alpha[t], turned, ahead, beta, unary[t], of_pairs[min(t, last)])
+    for s in range(last + 1):
+        for i in range(states):
+            for j in range(states):
+                of_pairs[s, i, j] *= pairs[s, i, j]
+
+
+@njit(cache=True, **HOW)
+def _step_back_in_logs(alpha, pairs, ahead, beta, unary, of_pairs):  # type: ignore[no-untyped-def]
+    """As `_step_back`, in logarithms; adds the posterior shares of the pairs themselves. Only where some path has a weight."""
+    states = alpha.shape[0]
+    terms = np.empty(states)
+    for i in range(states):
+        for j in range(states):
+            terms[j] = pairs[i, j] + ahead[j]
+        beta[i] = _log_sum(terms)
+    for i in range(states):
+        terms[i] = alpha[i] + beta[i]
+    total = _log_sum(terms)
+    for i in range(states):
+        unary[i] = math.exp(terms[i] - total)
+        beta[i] = beta[i] - total if alpha[i] > -math.inf else -math.inf
+        for j in range(states):
+            of_pairs[i, j] += math.exp(alpha[i] + pairs[i, j] + ahead[j] - total)
 
 
 @njit(cache=True, **HOW)
 def _backward_in_logs(local, pairs, alpha, unary, of_pairs):  # type: ignore[no-untyped-def]
-    T, K = local.shape
+    length, states = local.shape
     last = pairs.shape[0] - 1
-    beta, ahead, back, terms = np.zeros(K), np.empty(K), np.empty(K), np.empty(K)
-    for j in range(K):
-        unary[T - 1, j] = math.exp(alpha[T - 1, j])
-    for t in range(T - 2, -1, -1):
-        at = min(t, last)
-        for j in range(K):
+    beta, ahead = np.zeros(states), np.empty(states)
+    unary[length - 1] = np.exp(alpha[length - 1])
+    for t in range(length - 2, -1, -1):
+        for j in range(states):
             ahead[j] = local[t + 1, j] + beta[j]
-        for i in range(K):
-            for j in range(K):
-                terms[j] = pairs[at, i, j] + ahead[j]
-            back[i] = _log_sum(terms)
-        for i in range(K):
-            terms[i] = alpha[t, i] + back[i]
-        total = _log_sum(terms)
-        if total == -math.inf:
-            unary[: t + 1] = 0.0
-            return
-        for i in range(K):
-            unary[t, i] = math.exp(terms[i] - total)
-            beta[i] = back[i] - total if alpha[t, i] > -math.inf else -math.inf
-            if alpha[t, i] > -math.inf:
-                for j in range(K):
-                    of_pairs[at, i, j] += math.exp(alpha[t, i] + pairs[at, i, j] + ahead[j] - total)
+        at = min(t, last)
+        _step_back_in_logs(alpha[t], pairs[at], ahead, beta, unary[t], of_pairs[at])
 
 
 @njit(cache=True, **HOW)
@@ -193,9 +197,9 @@ def sums(weights, local, pairs, log_pairs, how, shift, out):  # type: ignore[no-
     weights, pairs   exponentials of local and log_pairs, each step's largest taken out; shift (B,): the log of what was taken out
     how              (P,): DENSE, SPARSE or LOGS
     """
-    B, _, K = local.shape
-    alpha = np.empty((2, K))
-    for b in range(B):
+    chains, _, states = local.shape
+    alpha = np.empty((2, states))
+    for b in range(chains):
         p = min(b, pairs.shape[0] - 1)
         lost, logs = how[p] == LOGS, 0.0
         if not lost:
@@ -207,10 +211,10 @@ def sums(weights, local, pairs, log_pairs, how, shift, out):  # type: ignore[no-
 def marginals(weights, local, pairs, log_pairs, how, shift, out, unary, of_pairs):  # type: ignore[no-untyped-def]
     """`sums`, and their derivatives: the posterior probabilities of states, unary (B, T, K), and of pairs, of_pairs (B, S, K, K), where
     they are the same at all times summed over these. All are 0 where no path has a weight."""
-    B, T, K = local.shape
-    alpha = np.empty((T, K))
+    chains, length, states = local.shape
+    alpha = np.empty((length, states))
     of_pairs[:] = 0.0
-    for b in range(B):
+    for b in range(chains):
         p = min(b, pairs.shape[0] - 1)
         lost, logs = how[p] == LOGS, 0.0
         if not lost:
@@ -256,10 +260,10 @@ def _chosen(shares, u):  # type: ignore[no-untyped-def]
 @njit(cache=True, **HOW)
 def walked(first, steps, uniforms, out):  # type: ignore[no-untyped-def]
     """out (B, T): paths forward, by uniforms; first (P, K) and steps (Q, S, K, K) are probabilities, entry t of steps leads to time t."""
-    B, T = uniforms.shape
-    for b in range(B):
+    chains, length = uniforms.shape
+    for b in range(chains):
         own, last = steps[min(b, steps.shape[0] - 1)], steps.shape[1] - 1
-        for t in range(T):
+        for t in range(length):
             row = first[min(b, first.shape[0] - 1)] if t == 0 else own[min(t, last), out[b, t - 1]]
             out[b, t] = _chosen(row, uniforms[b, t])
 
@@ -267,16 +271,16 @@ def walked(first, steps, uniforms, out):  # type: ignore[no-untyped-def]
 @njit(cache=True, **HOW)
 def drawn(alpha, in_logs, pairs, log_pairs, uniforms, out):  # type: ignore[no-untyped-def]
     """out (D, B, T): paths from their joint law, backwards, by uniforms (D, B, T) in [0, 1)."""
-    D, B, T = uniforms.shape
-    K = alpha.shape[2]
-    shares = np.empty(K)
-    for b in range(B):
+    draws, chains, length = uniforms.shape
+    states = alpha.shape[2]
+    shares = np.empty(states)
+    for b in range(chains):
         p, last = min(b, pairs.shape[0] - 1), pairs.shape[1] - 1
-        for d in range(D):
-            for t in range(T - 1, -1, -1):
-                for i in range(K):
+        for d in range(draws):
+            for t in range(length - 1, -1, -1):
+                for i in range(states):
                     shares[i] = alpha[b, t, i]
-                    if t < T - 1:
+                    if t < length - 1:
                         to = out[d, b, t + 1]
                         if in_logs[b]:
                             shares[i] += log_pairs[p, min(t, last), i, to]
@@ -290,29 +294,29 @@ def drawn(alpha, in_logs, pairs, log_pairs, uniforms, out):  # type: ignore[no-u
 @njit(cache=True, **HOW)
 def best(local, log_pairs, out, paths):  # type: ignore[no-untyped-def]
     """paths (B, T): the most probable one, and its log weight, out (B,). Of equals, that with the lowest states from the end on."""
-    B, T, K = local.shape
+    chains, length, states = local.shape
     last = log_pairs.shape[1] - 1
-    delta = np.empty((T, K))
-    for b in range(B):
+    delta = np.empty((length, states))
+    for b in range(chains):
         p = min(b, log_pairs.shape[0] - 1)
         delta[0] = local[b, 0]
-        for t in range(1, T):
+        for t in range(1, length):
             pair, before, after = log_pairs[p, min(t - 1, last)], delta[t - 1], delta[t]
             after[:] = -math.inf
-            for i in range(K):
+            for i in range(states):
                 x = before[i]
-                for j in range(K):
+                for j in range(states):
                     y = x + pair[i, j]
-                    after[j] = y if y > after[j] else after[j]
-            for j in range(K):
+                    after[j] = max(after[j], y)
+            for j in range(states):
                 after[j] += local[b, t, j]
-        state = delta[T - 1].argmax()
-        out[b] = delta[T - 1, state]
-        paths[b, T - 1] = state
-        for t in range(T - 2, -1, -1):
+        state = delta[length - 1].argmax()
+        out[b] = delta[length - 1, state]
+        paths[b, length - 1] = state
+        for t in range(length - 2, -1, -1):
             pair = log_pairs[p, min(t, last)]
             top, at = -math.inf, 0
-            for i in range(K):
+            for i in range(states):
                 x = delta[t, i] + pair[i, state]
                 if x > top:
                     top, at = x, i

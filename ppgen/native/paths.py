@@ -41,11 +41,11 @@ class _Recursions:
     of_pairs: View | None = None
 
     def write(self) -> None:
-        w, (chains, length, K) = self.w, self.local.shape
+        w, (chains, length, states) = self.w, self.local.shape
         shared = self.pairs.shape[0] == 1
         self.scaled, self.tops = w.new(self.pairs.shape), w.new(self.pairs.shape[:2])
-        self.weights, self.alpha = w.new((length, K)), w.new((length, K))
-        self.beta, self.ahead, self.back = w.new((K,)), w.new((K,)), w.new((K,))
+        self.weights, self.alpha = w.new((length, states)), w.new((length, states))
+        self.beta, self.ahead, self.back = w.new((states,)), w.new((states,)), w.new((states,))
         sparse = faint = ""
         if shared:
             sparse, faint = self._scale_pairs(0)
@@ -93,15 +93,15 @@ class _Recursions:
 
     def _scale_pairs(self, p: Coordinate) -> tuple[str, str]:
         """Weights of pairs; whether some are forbidden, and whether some are faint."""
-        w, (_, steps, K, _) = self.w, self.pairs.shape
+        w, (_, steps, states, _) = self.w, self.pairs.shape
         sparse, faint = w.variable(0.0), w.variable(0.0)
         with w.loop(steps) as s:
             top = w.variable(-math.inf)
-            with w.loops((K, K)) as at:
+            with w.loops((states, states)) as at:
                 w.update(top, w.load(self.pairs, p, s, *at), "max")
             top = self._finite(top)
             w.store(self.tops, (p, s), top)
-            with w.loops((K, K)) as at:
+            with w.loops((states, states)) as at:
                 x = w.load(self.pairs, p, s, *at)
                 weight = w.real("exp", w.real("sub", x, top))
                 w.store(self.scaled, (p, s, *at), weight)
@@ -112,20 +112,20 @@ class _Recursions:
 
     def _forward(self, b: Coordinate, p: Coordinate) -> tuple[str, str]:
         """alpha; the log of the sum, and whether a weight was lost."""
-        w, (_, length, K) = self.w, self.local.shape
+        w, (_, length, states) = self.w, self.local.shape
         logs, lost = w.variable(0.0), w.variable(0.0)
-        with w.loop(K) as j:
+        with w.loop(states) as j:
             w.store(self.ahead, (j,), 1.0)
         self._next(b, 0, logs, lost)
         pairs, tops = self._steps(self.scaled), self._steps(self.tops)
         before = self.alpha._replace(offset=self.alpha.offset - self.alpha.strides[0])
         if length > 1:
             with w.loop(length, 1) as t:
-                with w.loop(K) as j:
+                with w.loop(states) as j:
                     w.store(self.ahead, (j,), 0.0)
-                with w.loop(K) as i:
+                with w.loop(states) as i:
                     x = w.load(before, t, i)
-                    with w.loop(K) as j:
+                    with w.loop(states) as j:
                         w.store(self.ahead, (j,), w.real("mul", x, w.load(pairs, p, t, i, j)), "add")
                 w.update(logs, w.load(tops, p, t), "add")
                 self._next(b, t, logs, lost)
@@ -133,10 +133,10 @@ class _Recursions:
 
     def _next(self, b: Coordinate, t: Coordinate, logs: str, lost: str) -> None:
         """What stands in `ahead`, times the weights of a time, as shares in alpha."""
-        w, K = self.w, self.local.shape[2]
-        top = self._finite(self._sum(K, lambda j: w.load(self.local, b, t, j), "max"))
+        w, states = self.w, self.local.shape[2]
+        top = self._finite(self._sum(states, lambda j: w.load(self.local, b, t, j), "max"))
         total = w.variable(0.0)
-        with w.loop(K) as j:
+        with w.loop(states) as j:
             weight = w.real("exp", w.real("sub", w.load(self.local, b, t, j), top))
             w.store(self.weights, (t, j), weight)
             share = w.real("mul", w.load(self.ahead, j), weight)
@@ -144,7 +144,7 @@ class _Recursions:
             w.update(total, share, "add")
         limit = w.real("where", w.truth("lt", total, self.tiny), math.inf, w.real("mul", total, self.tiny))
         scale = self._inverse(total)
-        with w.loop(K) as j:
+        with w.loop(states) as j:
             share = w.load(self.alpha, t, j)
             there = w.truth("and", w.truth("gt", w.load(self.local, b, t, j), -math.inf), w.truth("gt", w.load(self.ahead, j), 0.0))
             w.update(lost, w.real("where", w.truth("and", w.truth("lt", share, limit), there), 1.0, 0.0), "max")
@@ -158,28 +158,30 @@ class _Recursions:
 
     def _backward(self, b: Coordinate, p: Coordinate) -> None:
         assert self.unary is not None and self.of_pairs is not None  # noqa: S101, PT018
-        w, (_, length, K) = self.w, self.local.shape
+        w, (_, length, states) = self.w, self.local.shape
         pairs, counts = self._steps(self.scaled), self._steps(self.of_pairs)
         before, earlier = (v._replace(offset=v.offset - v.strides[-2]) for v in (self.alpha, self.unary))
-        with w.loop(K) as j:
+        with w.loop(states) as j:
             w.store(self.unary, (b, length - 1, j), w.load(self.alpha, length - 1, j))
             w.store(self.beta, (j,), 1.0)
         if length > 1:
             with w.loop(length, 1, reverse=True) as t:
-                with w.loop(K) as j:
+                with w.loop(states) as j:
                     w.store(self.ahead, (j,), w.real("mul", w.load(self.weights, t, j), w.load(self.beta, j)))
-                with w.loop(K) as i:
+                with w.loop(states) as i:
                     w.store(
-                        self.back, (i,), self._sum(K, lambda j, i=i, t=t: w.real("mul", w.load(pairs, p, t, i, j), w.load(self.ahead, j)))
-                    )  # type: ignore[misc]
-                scale = self._inverse(self._sum(K, lambda i, t=t: w.real("mul", w.load(before, t, i), w.load(self.back, i))))  # type: ignore[misc]
-                with w.loop(K) as i:
+                        self.back,
+                        (i,),
+                        self._sum(states, lambda j: w.real("mul", w.load(pairs, p, t, i, j), w.load(self.ahead, j))),
+                    )
+                scale = self._inverse(self._sum(states, lambda i: w.real("mul", w.load(before, t, i), w.load(self.back, i))))
+                with w.loop(states) as i:
                     share = w.load(before, t, i)
                     beta = w.real("where", w.truth("eq", share, 0.0), 0.0, w.real("mul", w.load(self.back, i), scale))
                     w.store(self.beta, (i,), beta)
                     w.store(earlier, (b, t, i), w.real("mul", share, beta))
                     x = w.real("mul", share, scale)
-                    with w.loop(K) as j:
+                    with w.loop(states) as j:
                         w.store(counts, (b, t, i, j), w.real("mul", x, w.load(self.ahead, j)), "add")
         with w.loops(self.of_pairs.shape[1:]) as at:
             w.store(self.of_pairs, (b, *at), w.real("mul", w.load(self.of_pairs, b, *at), w.load(self.scaled, p, *at)))
@@ -187,12 +189,12 @@ class _Recursions:
     # In logarithms
 
     def _log_sum(self, term: Callable[[Coordinate], str]) -> str:
-        w, K = self.w, self.local.shape[2]
-        top = self._finite(self._sum(K, term, "max"))
-        return w.real("add", top, w.real("log", self._sum(K, lambda i: w.real("exp", w.real("sub", term(i), top)))))
+        w, states = self.w, self.local.shape[2]
+        top = self._finite(self._sum(states, term, "max"))
+        return w.real("add", top, w.real("log", self._sum(states, lambda i: w.real("exp", w.real("sub", term(i), top)))))
 
     def _forward_in_logs(self, b: Coordinate, p: Coordinate) -> None:
-        w, (_, length, K) = self.w, self.local.shape
+        w, (_, length, states) = self.w, self.local.shape
         logs = w.variable(0.0)
         pairs = self._steps(self.pairs)
         before = self.alpha._replace(offset=self.alpha.offset - self.alpha.strides[0])
@@ -200,23 +202,23 @@ class _Recursions:
         def finish(t: Coordinate) -> None:
             total = self._log_sum(lambda j: w.load(self.ahead, j))
             w.update(logs, total, "add")
-            with w.loop(K) as j:
+            with w.loop(states) as j:
                 w.store(self.alpha, (t, j), w.real("sub", w.load(self.ahead, j), self._finite(total)))
 
-        with w.loop(K) as j:
+        with w.loop(states) as j:
             w.store(self.ahead, (j,), w.load(self.local, b, 0, j))
         finish(0)
         if length > 1:
             with w.loop(length, 1) as t:
-                with w.loop(K) as j:
-                    come = self._log_sum(lambda i, t=t, j=j: w.real("add", w.load(before, t, i), w.load(pairs, p, t, i, j)))  # type: ignore[misc]
+                with w.loop(states) as j:
+                    come = self._log_sum(lambda i: w.real("add", w.load(before, t, i), w.load(pairs, p, t, i, j)))
                     w.store(self.ahead, (j,), w.real("add", come, w.load(self.local, b, t, j)))
                 finish(t)
         w.store(self.out, (b,), logs)
 
     def _backward_in_logs(self, b: Coordinate, p: Coordinate) -> None:
         assert self.unary is not None and self.of_pairs is not None  # noqa: S101, PT018
-        w, (_, length, K) = self.w, self.local.shape
+        w, (_, length, states) = self.w, self.local.shape
         pairs, counts = self._steps(self.pairs), self._steps(self.of_pairs)
         before, earlier = (v._replace(offset=v.offset - v.strides[-2]) for v in (self.alpha, self.unary))
         possible = w.truth("gt", w.load(self.out, b), -math.inf)
@@ -224,22 +226,22 @@ class _Recursions:
         def probability(x: str) -> str:
             return w.real("where", possible, w.real("exp", x), 0.0)
 
-        with w.loop(K) as j:
+        with w.loop(states) as j:
             w.store(self.unary, (b, length - 1, j), probability(w.load(self.alpha, length - 1, j)))
             w.store(self.beta, (j,), 0.0)
         if length > 1:
             with w.loop(length, 1, reverse=True) as t:
-                with w.loop(K) as j:
+                with w.loop(states) as j:
                     w.store(self.ahead, (j,), w.real("add", w.load(self.local, b, t, j), w.load(self.beta, j)))
-                with w.loop(K) as i:
-                    go = self._log_sum(lambda j, i=i, t=t: w.real("add", w.load(pairs, p, t, i, j), w.load(self.ahead, j)))  # type: ignore[misc]
+                with w.loop(states) as i:
+                    go = self._log_sum(lambda j: w.real("add", w.load(pairs, p, t, i, j), w.load(self.ahead, j)))
                     w.store(self.back, (i,), go)
-                total = self._finite(self._log_sum(lambda i, t=t: w.real("add", w.load(before, t, i), w.load(self.back, i))))  # type: ignore[misc]
-                with w.loop(K) as i:
+                total = self._finite(self._log_sum(lambda i: w.real("add", w.load(before, t, i), w.load(self.back, i))))
+                with w.loop(states) as i:
                     share, back = w.load(before, t, i), w.load(self.back, i)
                     w.store(earlier, (b, t, i), probability(w.real("sub", w.real("add", share, back), total)))
                     unreached = w.truth("eq", share, -math.inf)
                     w.store(self.beta, (i,), w.real("where", unreached, -math.inf, w.real("sub", back, total)))
-                    with w.loop(K) as j:
+                    with w.loop(states) as j:
                         x = w.real("add", w.real("add", share, w.load(pairs, p, t, i, j)), w.real("sub", w.load(self.ahead, j), total))
                         w.store(counts, (b, t, i, j), probability(x), "add")

@@ -164,7 +164,7 @@ class _Translator:
         if isinstance(node.target, Scan):
             return self._repeated(node.target, args)
         if isinstance(node.target, PathSum):
-            return paths.path_sum(self.nests, *args, node.target.marginals, REALS[self.dtype])
+            return paths.path_sum(self.nests, args[0], args[1], node.target.marginals, REALS[self.dtype])
         try:
             self._refuse(node)
             name = _name(node.target)
