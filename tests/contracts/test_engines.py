@@ -241,7 +241,7 @@ def test_a_program_without_latent_sites(engine: str) -> None:
 @EVERY
 def test_the_users_objects_stay_as_they_were(engine: str) -> None:
     x = DATA.clone()
-    program = Program(normal, x)
+    program = Program(home(engine), x)
     quick(engine, **SHORT).run(program)
     assert torch.equal(x, DATA)
     assert program.args[0] is x
