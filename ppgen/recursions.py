@@ -30,7 +30,8 @@ DENSE, SPARSE, LOGS = 0, 1, 2  # every pair has a weight; some are forbidden; so
 def _step(before, pairs, weights, after):  # type: ignore[no-untyped-def]
     """after = (before @ pairs) * weights; returns its sum."""
     states = before.shape[0]
-    after[:] = 0.0
+    for j in range(states):
+        after[j] = 0.0
     for i in range(states):
         x = before[i]
         for j in range(states):
@@ -85,7 +86,9 @@ def _forward(weights, local, pairs, how, alpha):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, **HOW)
 def _log_sum(x):  # type: ignore[no-untyped-def]
-    top = x.max()
+    top = -math.inf
+    for i in range(x.shape[0]):
+        top = max(top, x[i])
     if math.isinf(top):
         return top
     total = 0.0
@@ -121,7 +124,8 @@ def _step_back(alpha, turned, ahead, beta, unary, counts):  # type: ignore[no-un
     """One step earlier: alpha are the shares there, ahead the weights of the next time with what follows; turned are the pairs, (next,
     this). Writes beta and the posterior shares, adds to counts what the pairs are to be multiplied with."""
     states = alpha.shape[0]
-    beta[:] = 0.0
+    for i in range(states):
+        beta[i] = 0.0
     for j in range(states):
         x = ahead[j]
         for i in range(states):
@@ -139,16 +143,25 @@ def _step_back(alpha, turned, ahead, beta, unary, counts):  # type: ignore[no-un
 
 
 @njit(cache=True, **HOW)
+def _turn(pairs, turned):  # type: ignore[no-untyped-def]
+    for i in range(pairs.shape[0]):
+        for j in range(pairs.shape[0]):
+            turned[j, i] = pairs[i, j]
+
+
+@njit(cache=True, **HOW)
 def _backward(weights, pairs, alpha, unary, of_pairs):  # type: ignore[no-untyped-def]
     """Posterior shares of states, unary (T, K), and of pairs, of_pairs (S, K, K), which is 0 before, from the shares going forward."""
     length, states = weights.shape
     last = pairs.shape[0] - 1
-    beta, ahead = np.ones(states), np.empty(states)
-    unary[length - 1] = alpha[length - 1]
-    turned = pairs[0].T.copy()
+    beta, ahead, turned = np.empty(states), np.empty(states), np.empty((states, states))
+    for i in range(states):
+        beta[i] = 1.0
+        unary[length - 1, i] = alpha[length - 1, i]
+    _turn(pairs[0], turned)
     for t in range(length - 2, -1, -1):
         if last > 0:
-            turned[:] = pairs[t].T
+            _turn(pairs[t], turned)
         for j in range(states):
             ahead[j] = weights[t + 1, j] * beta[j]
         _step_back(alpha[t], turned, ahead, beta, unary[t], of_pairs[min(t, last)])
@@ -181,8 +194,10 @@ def _step_back_in_logs(alpha, pairs, ahead, beta, unary, of_pairs):  # type: ign
 def _backward_in_logs(local, pairs, alpha, unary, of_pairs):  # type: ignore[no-untyped-def]
     length, states = local.shape
     last = pairs.shape[0] - 1
-    beta, ahead = np.zeros(states), np.empty(states)
-    unary[length - 1] = np.exp(alpha[length - 1])
+    beta, ahead = np.empty(states), np.empty(states)
+    for i in range(states):
+        beta[i] = 0.0
+        unary[length - 1, i] = math.exp(alpha[length - 1, i])
     for t in range(length - 2, -1, -1):
         for j in range(states):
             ahead[j] = local[t + 1, j] + beta[j]
@@ -208,20 +223,30 @@ def sums(weights, local, pairs, log_pairs, how, shift, out):  # type: ignore[no-
 
 
 @njit(cache=True, **HOW)
+def _clear(of_pairs):  # type: ignore[no-untyped-def]
+    for s in range(of_pairs.shape[0]):
+        for i in range(of_pairs.shape[1]):
+            for j in range(of_pairs.shape[1]):
+                of_pairs[s, i, j] = 0.0
+
+
+@njit(cache=True, **HOW)
 def marginals(weights, local, pairs, log_pairs, how, shift, out, unary, of_pairs):  # type: ignore[no-untyped-def]
     """`sums`, and their derivatives: the posterior probabilities of states, unary (B, T, K), and of pairs, of_pairs (B, S, K, K), where
     they are the same at all times summed over these. All are 0 where no path has a weight."""
     chains, length, states = local.shape
     alpha = np.empty((length, states))
-    of_pairs[:] = 0.0
     for b in range(chains):
+        _clear(of_pairs[b])
         p = min(b, pairs.shape[0] - 1)
         lost, logs = how[p] == LOGS, 0.0
         if not lost:
             logs, lost = _forward(weights[b], local[b], pairs[p], how[p], alpha)
         out[b] = _forward_in_logs(local[b], log_pairs[p], alpha) if lost else logs + shift[b]
         if out[b] == -math.inf:
-            unary[b] = 0.0
+            for t in range(length):
+                for i in range(states):
+                    unary[b, t, i] = 0.0
         elif lost:
             _backward_in_logs(local[b], log_pairs[p], alpha, unary[b], of_pairs[b])
         else:
