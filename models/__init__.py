@@ -8,4 +8,14 @@ from .heights import Heights
 from .mixture import GaussianMixture, MixtureOf
 from .naive_bayes import NaiveBayes
 
-__all__ = ["BayesianNetwork", "CoinTosses", "GaussianClassifier", "GaussianMixture", "Heights", "LinearGaussian", "MixtureOf", "NaiveBayes", "StochasticBlockModel"]
+__all__ = [
+    "BayesianNetwork",
+    "CoinTosses",
+    "GaussianClassifier",
+    "GaussianMixture",
+    "Heights",
+    "LinearGaussian",
+    "MixtureOf",
+    "NaiveBayes",
+    "StochasticBlockModel",
+]

@@ -135,10 +135,11 @@ class Answers(Family):
         return probs if given.many else probs[0]
 
     def log_evidence(self, evidence: Evidence) -> Any:
-        """log P(evidence), nats; -inf where it is impossible. Of many rows (N,)."""
+        """log P(evidence), nats; -inf where it is impossible. Of many rows (N,); here cells of a row may be missing."""
+        if _are_many(evidence):
+            return self._row_log_evidence(self._cells(evidence), {})
         given = self._given(evidence)
-        log = self._answer(Query((), frozenset(given.values)), given).log_value
-        return log if given.many else float(log[0])
+        return float(self._answer(Query((), frozenset(given.values)), given).log_value[0])
 
     def mpe(self, evidence: Evidence | None = None) -> Explanation:
         """The most probable states of all variables given the evidence. Raises what `query` raises."""
@@ -164,15 +165,11 @@ class Answers(Family):
     def _given(self, evidence: Evidence | None) -> "Given":
         if evidence is None:
             return Given({}, 1, many=False)
-        if not isinstance(evidence, Mapping) or any(_is_many(v) for v in evidence.values()):
+        if _are_many(evidence):
             cells = self._cells(evidence)
             if cells.seen:
                 name, seen = next(iter(cells.seen.items()))
                 raise DataError(f"evidence {name!r} is missing in row {int((~seen).nonzero()[0, 0])}; ask rows of one pattern at a time")
-            for name, value in cells.values.items():
-                if name in self.states and bool((wrong := (value < 0) | (value >= len(self.states[name]))).any()):
-                    row = int(wrong.nonzero()[0, 0])
-                    raise NameNotFoundError(f"{name!r} has no state {int(value[row])} (row {row}); it has {', '.join(self.states[name])}")
             return Given(cells.values, cells.rows, many=True)
         values = {n: torch.tensor([self._number(n, v) if self._known(n) in self.states else float(v)]) for n, v in evidence.items()}
         return Given(values, 1, many=False)
@@ -208,12 +205,27 @@ class Answers(Family):
                 where = f"row {row} of the evidence" if given.many else "the evidence"
                 raise ZeroProbabilityError(f"{where}, {', '.join(named)}, has probability zero: {named[i - 1]} is impossible{before}")
 
-    def _cells(self, x: Any) -> Cells:
-        return read_cells(x, self.states, self.order, self._vector().device)
+    def _row_log_evidence(self, cells: Cells, values: Mapping[str, Tensor]) -> Tensor:
+        """log P of the known cells of each row; values: tables (*lead, *shape) by site -> (*lead, N)."""
+        own, begin = self._vector(), self._variables.begin
+        given = {n: values[f"{n}_table"].double() for n in begin if f"{n}_table" in values}
+        lead = next((v.shape[: v.dim() - self.table(n).dim()] for n, v in given.items()), torch.Size())
+        parts = [given[n].reshape(lead.numel(), -1) if n in given else self.table(n).reshape(1, -1) for n in begin]
+        vectors = torch.cat([p.expand(lead.numel(), -1) for p in parts], -1) if parts else own[None]
+        out = vectors.new_zeros(lead.numel(), cells.rows)
+        for rows, observed in cells.patterns():
+            some = {n: cells.values[n][rows] for n in observed}
+            out[:, rows] = self._pattern(Query((), frozenset(observed))).log_values(vectors, some, len(rows))
+        return out.reshape(*lead, cells.rows)
+
+    def _cells(self, x: Any, check: bool = True) -> Cells:
+        return read_cells(x, self.states, self.order, self._vector().device, check)
 
 
-def _is_many(value: Any) -> bool:
-    return not isinstance(value, str) and hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
+def _are_many(evidence: Any) -> bool:
+    """Whether these are rows."""
+    values = evidence.values() if isinstance(evidence, Mapping) else None
+    return values is None or any(not isinstance(v, str) and hasattr(v, "__len__") and getattr(v, "ndim", 1) > 0 for v in values)
 
 
 def module_name(name: str) -> str:

@@ -29,6 +29,10 @@ ROUNDED = 1e-3  # how far from 1 a row may sum; files round their numbers, and e
 class Conditional(torch.nn.Module):
     """The law of one variable given its parents."""
 
+    def observed(self, value: Tensor) -> Tensor:
+        """A value as its law takes it."""
+        return value
+
     def law(self, parents: Sequence[Tensor], table: Tensor | None = None) -> TorchDistributionMixin:
         """table: what was sampled for it, where it has a prior"""
         raise NotImplementedError
@@ -102,14 +106,12 @@ class LinearGaussian(Conditional):
         if not all(v.isfinite().all() for v in numbers) or not (numbers[1] > 0).all():
             raise DataError("LinearGaussian needs finite numbers and scales above 0")
         shape = torch.broadcast_shapes(*(v.shape for v in numbers))
-        values = {"intercept": numbers[0], "log_scale": numbers[1].log()}
-        if self.slopes:
-            values["coefficients"] = torch.stack([v.expand(shape) for v in numbers[2:]], -1)
-        for name, value in values.items():
-            if learned:
-                setattr(self, name, torch.nn.Parameter(value.expand(*shape, *value.shape[len(shape) :]).clone()))
+        loc, scale, *slopes = (v.expand(shape).clone() for v in numbers)
+        for name, value in {"intercept": loc, "log_scale": scale.log(), "coefficients": torch.stack([*slopes, loc], -1)[..., :-1]}.items():
+            if learned and value.numel():
+                self.register_parameter(name, torch.nn.Parameter(value.clone()))
             else:
-                self.register_buffer(name, value.expand(*shape, *value.shape[len(shape) :]).clone())
+                self.register_buffer(name, value.clone())
         self._discrete: tuple[int, ...] = ()
         self._continuous: tuple[int, ...] = ()
 
@@ -143,6 +145,10 @@ class AnyLaw(Conditional):
         super().__init__()
         self.function = function
 
+    def observed(self, value: Tensor) -> Tensor:
+        """Laws of numbers of states other than Categorical want them as floating-point numbers."""
+        return value if value.is_floating_point() else value.to(torch.get_default_dtype())
+
     def law(self, parents: Sequence[Tensor], table: Tensor | None = None) -> TorchDistributionMixin:
         law: TorchDistributionMixin = self.function(*parents)
         return law
@@ -170,7 +176,7 @@ def check_table(name: str, values: Any, parents: Sequence[str], states: Mapping[
 def table_of_law(law: Conditional, sizes: Sequence[int], device: torch.device) -> Tensor:
     """Probabilities (*sizes of the parents, size) of any law of a variable with states, all of whose parents have some."""
     grid = torch.meshgrid(*(torch.arange(k, device=device) for k in sizes), indexing="ij")
-    probs = law.law(grid[:-1]).log_prob(grid[-1]).exp()
+    probs = law.law(grid[:-1]).log_prob(law.observed(grid[-1])).exp()
     return probs.expand(*sizes) if math.prod(sizes) else probs
 
 

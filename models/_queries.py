@@ -215,8 +215,9 @@ class Pattern:
         for name in self.densities:
             dims, shape = own[name]
             values = [self._value(n, dims, evidence, count) for n in self.variables.families[name]]
+            law = self.variables.laws[name]
             with torch.no_grad():
-                log = self.variables.laws[name].law(values[:-1]).log_prob(values[-1]).double().expand(count, *shape).reshape(count, -1)
+                log = law.law(values[:-1]).log_prob(law.observed(values[-1])).double().expand(count, *shape).reshape(count, -1)
             top = log.amax(-1)
             top = torch.where(top.isinf(), 0.0, top)
             shift = shift + top

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import pyro
@@ -16,10 +16,12 @@ from ..errors import DataError, NameNotFoundError, ProgramError
 from ..family import count_rows
 from ._answers import Answers
 from ._bif import Block, read_bif, write_bif
-from ._cells import Cells, found_states, read_cells
+from ._cells import Cells, by_name, found_states, read_cells
 from ._conditionals import AnyLaw, Conditional, LinearGaussian, Table, check_graph, check_prior, check_states, check_table
-from ._queries import Query
 from ._tree import chow_liu
+
+if TYPE_CHECKING:
+    from ..datasets import Dataset
 
 __all__ = ["BayesianNetwork", "LinearGaussian"]
 
@@ -40,7 +42,8 @@ class BayesianNetwork(Answers):
     like          data from which the guide starts: the exact posterior, of the rows in which a variable and its parents are known
 
     x is a dict from variable to (N,) numbers of states, -1 or NaN where a cell is missing (or names of states, or a DataFrame); cells
-    and variables that are missing are latent, and summed out exactly. Numbers are float64, as tables are used for exact answers.
+    and variables that are missing are latent, and summed out exactly. (Columns of uint8 have no missing cells, so that they need not be
+    looked at: minibatches are then recorded.) Tables are float64, as exact answers are.
     Exact: all queries of variables with states; with a prior and complete data, posterior and evidence.
     Sources: Pearl, Probabilistic Reasoning in Intelligent Systems (1988); Koller & Friedman, Probabilistic Graphical Models (2009).
     """
@@ -95,6 +98,22 @@ class BayesianNetwork(Answers):
         graph = chow_liu({n: v.numpy() for n, v in cells.values.items()}, {n: len(s) for n, s in states.items()}, smoothing)
         return cls(graph, states=states).fitted(x, smoothing=smoothing)
 
+    @classmethod
+    def for_data(cls, data: "Dataset", settings: Mapping[str, Any]) -> tuple["BayesianNetwork", Any]:
+        """Of a .bif file the network, and one row of which nothing is known. Of a table of states its rows, and the network of the
+        file `bif` in settings or else the tree of highest likelihood, each of its cells with one pseudo-datum."""
+        rest = {name: value for name, value in settings.items() if name != "bif"}
+        if isinstance(data.x, Path):
+            network = cls.from_bif(data.x, **rest)
+            return network, {network.order[0]: torch.tensor([-1])}
+        if "bif" in settings:
+            return cls.from_bif(settings["bif"], **rest), {n: by_name(v, data.states.get(n)) for n, v in data.table.items()}
+        numbers = data.table
+        many = {n: range(int(v.nan_to_num().max()) + 1) for n, v in numbers.items() if n not in data.states}
+        states = {n: data.states.get(n) or [str(i) for i in many[n]] for n in numbers}
+        tree = cls.chow_liu(numbers, states=states)
+        return cls(tree.graph, **{"states": states, "prior": 1.0, "like": numbers, **rest}), numbers
+
     def to_bif(self, path: str | Path) -> Path:
         """Write the network, its numbers with all digits; .gz is packed. Raises ProgramError: a variable without a table."""
         if other := [n for n in self.order if n not in self._variables.begin]:
@@ -133,21 +152,23 @@ class BayesianNetwork(Answers):
         """Observes x, or draws `size` rows: variable -> (N,)."""
         if context is not None:
             raise ProgramError("BayesianNetwork takes no context; observe variables, or set them by do(...)")
-        cells = Cells({}, {}, count_rows(None, size)) if x is None else self._cells(x)
+        cells = Cells({}, {}, count_rows(None, size)) if x is None else self._cells(x, check=False)  # the program checks supports
         priors = {n: prior for n, table in self._tables().items() if (prior := table.prior()) is not None}
         tables = {n: pyro.sample(f"{n}_table", prior) for n, prior in priors.items()}  # (*states of the parents, states)
         values: dict[str, Tensor] = {}
         with pyro.plate("data", cells.rows):
             for name in self.order:
-                law_here = self.law(name).law([values[p] for p in self.parents(name)], tables.get(name))
-                value = pyro.sample(name, law_here, obs=cells.values.get(name), obs_mask=cells.seen.get(name))  # type: ignore[arg-type]
+                law, seen = self.law(name), cells.seen.get(name)
+                obs = law.observed(cells.values[name]) if name in cells.values else None
+                here = law.law([values[p] for p in self.parents(name)], tables.get(name))
+                value = pyro.sample(name, here, obs=obs, obs_mask=seen)  # type: ignore[arg-type]
                 values[name] = value.long() if name in self.states else value
         return values
 
     def guide(self, x: Any = None, context: Tensor | None = None, *, size: int | None = None) -> None:
         """A Dirichlet for each row of each table: it contains the exact posterior of complete data. Variables with states that are
         missing are left to be summed out exactly. Raises ProgramError where others are missing."""
-        cells = self._cells(x)
+        cells = self._cells(x, check=False)
         if other := [n for n in self.order if n not in self.states and n not in cells.complete]:
             raise ProgramError(
                 f"the guide has no law for missing values of {other[0]!r}; use NUTS, or a guide by name: SVI(guide='normal')"
@@ -185,34 +206,21 @@ class BayesianNetwork(Answers):
         return self.with_tables(tables)
 
     def exact(self, x: Any, context: Tensor | None = None) -> dict[str, Any]:
-        """log_likelihood of each row, missing cells summed out, a function of the tables by site (*lead, ...) -> (*lead, N). Without
-        priors log_evidence, nats; with priors, of complete data, log_evidence and the posterior of each table."""
+        """log_evidence, nats; with priors, of complete data alone, and the posterior of each table. With priors log_likelihood of each
+        row, missing cells summed out, a function of the tables by site (*lead, ...) -> (*lead, N)."""
         cells = self._cells(x)
-        out: dict[str, Any] = {"log_likelihood": partial(self._log_likelihood, cells)}
         priors = {n: table.concentration for n, table in self._tables().items() if table.concentration is not None}
         if not priors:
-            return {**out, "log_evidence": self._log_likelihood(cells, {}).sum()}
+            return {"log_evidence": self._row_log_evidence(cells, {}).sum()}
+        out: dict[str, Any] = {"log_likelihood": partial(self._row_log_evidence, cells)}
         if cells.seen or len(cells.values) < len(self.order):
             return out
         counts = self._counts(cells)
         after = {n: before + counts[n] for n, before in priors.items()}
-        others = self._log_likelihood(cells, {f"{n}_table": torch.ones_like(c) for n, c in after.items()}).sum()
+        others = self._row_log_evidence(cells, {f"{n}_table": torch.ones_like(c) for n, c in after.items()}).sum()
         gained = torch.stack([_log_beta(after[n]) - _log_beta(before) for n, before in priors.items()]).sum()
         posterior = {f"{n}_table": dist.Dirichlet(c).to_event(c.dim() - 1) for n, c in after.items()}
         return {**out, "log_evidence": others + gained, "posterior": posterior}
-
-    def _log_likelihood(self, cells: Cells, values: Mapping[str, Tensor]) -> Tensor:
-        """values: tables (*lead, *shape) by site -> (*lead, N)"""
-        own, begin = self._vector(), self._variables.begin
-        given = {n: values[f"{n}_table"].double() for n in begin if f"{n}_table" in values}
-        lead = next((v.shape[: v.dim() - self.table(n).dim()] for n, v in given.items()), torch.Size())
-        parts = [given[n].reshape(lead.numel(), -1) if n in given else self.table(n).reshape(1, -1) for n in begin]
-        vectors = torch.cat([p.expand(lead.numel(), -1) for p in parts], -1) if parts else own[None]
-        out = vectors.new_zeros(lead.numel(), cells.rows)
-        for rows, observed in cells.patterns():
-            some = {n: cells.values[n][rows] for n in observed}
-            out[:, rows] = self._pattern(Query((), frozenset(observed))).log_values(vectors, some, len(rows))
-        return out.reshape(*lead, cells.rows)
 
     def _start(self, like: Any) -> None:
         """The guide at the posterior of the rows in which a family is complete."""
