@@ -198,6 +198,8 @@ class Expectation:
 
     def _plan(self, joint: Joint, guide: Mapping[str, Site]) -> None:
         self.joint, self.guide = joint, dict(guide)
+        if chains := sorted(guide.keys() & joint.chains.keys()):
+            raise GuideError(f"the guide samples the chain {', '.join(chains)}; leave it out: its paths are summed out exactly")
         self.rest = [(names, plan) for names, plan in joint.components if not self._held(names)]
         self.terms: dict[str, Term] = {}
         for names, _ in joint.components:

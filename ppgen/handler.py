@@ -143,21 +143,21 @@ class Evaluation(EnumMessenger):
         dim, id_ = _ENUM_ALLOCATOR.allocate(None)
         self.enumerated[id_] = previous(name)
         msg["infer"]["_dim_to_id"][dim] = id_
-        msg["infer"]["_ppgen_chain"] = frames[0].name, dim
+        msg["infer"]["_ppgen_before"] = dim
 
-    def _log_prob(self, msg: Any, unknown: bool) -> tuple[Any, str | None]:
-        """Of a site, and a chain's plate of time where it is enumerated."""
+    def _log_prob(self, msg: Any, unknown: bool) -> tuple[Any, bool]:
+        """Of a site, and whether it is that of the pairs of a chain."""
         fn, value = msg["fn"], msg["value"]
         chain = chain_of(fn) if unknown else None
         if chain is None or fn.event_dim:
-            return scale_and_mask(fn.log_prob(value), 1.0, msg["mask"]), None
-        time, dim = msg["infer"].pop("_ppgen_chain", (None, 0))
+            return scale_and_mask(fn.log_prob(value), 1.0, msg["mask"]), False
+        dim = msg["infer"].pop("_ppgen_before", None)
         mask = mask_of(msg)
-        if time is None:
+        if dim is None:
             log_prob = chain.log_prob(value)
-            return log_prob if mask is None else chain.resting(log_prob, value, torch.as_tensor(mask)), None
+            return log_prob if mask is None else chain.resting(log_prob, value, torch.as_tensor(mask)), False
         pairs = chain.pairs if mask is None else chain.resting_pairs(torch.as_tensor(mask))
-        return _in_dimensions(pairs, dim, msg["infer"]["_enumerate_dim"]), time
+        return _in_dimensions(pairs, dim, msg["infer"]["_enumerate_dim"]), True
 
     def _subsample(self, msg: Any) -> None:
         """The index of a subsampled plate is an input, never a draw."""
@@ -182,7 +182,7 @@ class Evaluation(EnumMessenger):
     def _site(self, msg: Any, kind: str, raw: Any, latent: Latent | None) -> Site:
         name, fn, value = msg["name"], msg["fn"], msg["value"]
         discrete = kind == "latent" and latent is None
-        log_prob, time = self._log_prob(msg, discrete or kind == "held")
+        log_prob, in_pairs = self._log_prob(msg, discrete or kind == "held")
         if discrete and name.endswith("_unobserved") and isinstance(msg["mask"], Tensor):
             log_prob = count_once(log_prob, value, fn, msg["mask"])
         frames = sorted((f for f in msg["cond_indep_stack"] if f.vectorized), key=lambda f: f.dim)
@@ -201,13 +201,13 @@ class Evaluation(EnumMessenger):
             distribution=distribution_name(fn),
             value=value,
             rows=latent.rows if latent is not None else None,
-            time=time,
+            time=frames[-1].name if discrete and frames and frames[-1].dim == -1 and chain_of(fn) is not None else None,
             log_prob=log_prob,
             scale=msg["scale"] * self.boost[1] if boosted else msg["scale"],  # type: ignore[index]
             raw=raw,
             log_jacobian=latent.log_jacobian if latent is not None else None,
             unconstrained=latent.unconstrained if latent is not None else None,
-            dims=self._dims(name, log_prob, msg["infer"], {f.dim: f.name for f in frames}, time is not None),
+            dims=self._dims(name, log_prob, msg["infer"], {f.dim: f.name for f in frames}, in_pairs),
         )
 
     def _dims(self, name: str, log_prob: Any, infer: Mapping[str, Any], plates: Mapping[int, str], chain: bool) -> tuple[str | None, ...]:

@@ -214,12 +214,14 @@ class Program:
         self.nesting = max(getattr(s.log_prob, "ndim", 0) for s in sites.values())
 
     def _find_data_plate(self) -> str | None:
-        """The outermost plate common to all observed sites, unless it was given."""
+        """The outermost plate common to all observed sites, unless it was given. Time is none over which a latent chain runs: its
+        indices hang together."""
         if self._data_plate is not None:
             if self._data_plate not in self.plates:
                 raise ProgramError(f"data_plate {self._data_plate!r} is no plate of program {self.name!r}; it has {sorted(self.plates)}")
             return self._data_plate
         common = set.intersection(*[set(s.plates) for s in self.observed]) if self.observed else set()
+        common -= {s.time for s in self.latent}  # type: ignore[arg-type]
         return min(common, key=lambda p: self.plates[p].dim, default=None)
 
     # Other programs from this one

@@ -44,7 +44,7 @@ class Site:
     unconstrained_shape  of a continuous latent site; () otherwise
     place                where it stands in the flat position; None if it does not
     rows                 of a site made by `obs_mask`: the flat indices of its missing rows, which alone are latent
-    time                 of a DiscreteChain that is enumerated: its plate of time
+    time                 of a latent DiscreteChain: its plate of time
     """
 
     name: str
