@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ppgen import DiscreteChain
 from ppgen.conditionals import Conditionals
-from ppgen.errors import EliminationError, ProgramError
+from ppgen.errors import EliminationError, GuideError, ProgramError
 from ppgen.inference import NUTS, SVI
 from ppgen.keys import Key
 from ppgen.program import FromValues, Program
@@ -384,3 +384,107 @@ def test_nuts_and_svi_agree_on_a_hidden_chain() -> None:
     by_svi = SVI(num_steps=1500, num_samples=1000, seed=1).run(hidden, x)
     mean, sd = draws.mean((0, 1)), draws.std((0, 1))
     assert ((by_svi.draws["loc"].double().mean((0, 1)) - mean).abs() < 0.3 * sd + 0.02).all()
+
+
+# Handlers and edges
+
+
+def one_path(x: Tensor) -> None:
+    loc = pyro.sample("loc", dist.Normal(torch.tensor([-1.0, 4.0]), 1.0).to_event(1))
+    with pyro.plate("time", len(x), dim=-1):
+        z = pyro.sample("z", DiscreteChain(FIRST, STEPS))
+        pyro.sample("x", dist.Normal(loc[z], 1.5), obs=x)
+
+
+def test_time_is_no_data_plate_where_a_latent_chain_runs_over_it() -> None:
+    assert Program(one_path, torch.zeros(4)).data_plate is None
+    assert Program(hidden, torch.zeros(2, 4)).data_plate == "sequences"
+    given = pyro.poutine.condition(one_path, {"z": torch.tensor([0, 1, 1, 0])})
+    assert Program(given, torch.zeros(4)).data_plate == "time"
+
+
+def test_pointwise_log_likelihood_by_sequence() -> None:
+    x = torch.tensor([-1.0, 4.0])[torch.randint(2, (3, 5))] + torch.randn(3, 5)
+    density = LogDensity(Program(hidden, x), lowering="recorded")
+    values = density.latents(torch.randn(2, 4, density.dim, dtype=DOUBLE) * 0.3, Key(0, chains=(0, 1)))
+    by_sequence = density.log_likelihood(values).values["sequences"]
+    assert by_sequence.shape == (2, 4, 3)
+    loc, steps = values["loc"][1, 2], values["steps"][1, 2]
+    local = dist.Normal(loc, torch.tensor(1.5, dtype=DOUBLE)).log_prob(x[1, :, None].double())
+    _, weights = every_weight(FIRST.double().log(), steps.log(), local)
+    torch.testing.assert_close(by_sequence[1, 2, 1], weights.logsumexp(0))
+
+
+def every_weight(first: Tensor, steps: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
+    paths = torch.tensor(list(itertools.product(range(len(first)), repeat=len(local))))
+    weights = first[paths[:, 0]] + local[torch.arange(len(local)), paths].sum(1)
+    return paths, weights + steps[paths[:, :-1], paths[:, 1:]].sum(1)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_path_that_is_held_has_its_own_density(held: bool) -> None:
+    path, x = torch.tensor([0, 1, 1, 0]), torch.tensor([-1.0, 3.0, 5.0, 0.0])
+    program = pyro.poutine.condition(one_path, {"z": path}) if held else one_path
+    density = LogDensity(Program(program, x), lowering="recorded")
+    at = torch.tensor([[-0.5, 3.5]], dtype=DOUBLE)
+    local = dist.Normal(at[0], torch.tensor(1.5, dtype=DOUBLE)).log_prob(x[:, None].double())
+    paths, weights = every_weight(FIRST.double().log(), STEPS.double().log(), local)
+    want = weights[(paths == path).all(1)][0] if held else weights.logsumexp(0)
+    prior = dist.Normal(torch.tensor([-1.0, 4.0], dtype=DOUBLE), 1.0).log_prob(at[0]).sum()
+    torch.testing.assert_close(density.value_and_grad(at)[0][0], want + prior, rtol=1e-6, atol=1e-6)  # its constants are in float32
+
+
+def test_scaled_sequences_count_so_many_times() -> None:
+    x = torch.tensor([-1.0, 3.0, 5.0, 0.0])
+    plain, at = LogDensity(Program(one_path, x), lowering="recorded"), torch.tensor([[-0.5, 3.5]], dtype=DOUBLE)
+    twice = LogDensity(Program(pyro.poutine.scale(one_path, scale=2.0), x), lowering="recorded")
+    torch.testing.assert_close(twice.value_and_grad(at)[0], 2 * plain.value_and_grad(at)[0])
+
+
+def test_steps_at_which_a_chain_rests_count_for_nothing() -> None:
+    def ragged(x: Tensor, alive: Tensor) -> None:
+        loc = pyro.sample("loc", dist.Normal(torch.tensor([-1.0, 4.0]), 1.0).to_event(1))
+        with pyro.plate("sequences", len(x), dim=-2), pyro.plate("time", x.shape[1], dim=-1), pyro.poutine.mask(mask=alive):
+            z = pyro.sample("z", DiscreteChain(FIRST, STEPS))
+            pyro.sample("x", dist.Normal(loc[z], 1.5), obs=x)
+
+    x, at = torch.tensor([[-1.0, 3.0, 5.0, 0.0], [4.0, 5.0, 99.0, torch.nan]]), torch.tensor([[-0.5, 3.5]], dtype=DOUBLE)
+    alive = torch.tensor([[True] * 4, [True, True, False, False]])
+    both = LogDensity(Program(ragged, x, alive), lowering="recorded")
+    alone = [LogDensity(Program(one_path, row), lowering="recorded") for row in (x[0], x[1, :2])]
+    prior = dist.Normal(torch.tensor([-1.0, 4.0], dtype=DOUBLE), 1.0).log_prob(at[0]).sum()
+    got, want = both.value_and_grad(at), [d.value_and_grad(at) for d in alone]
+    torch.testing.assert_close(got[0][0], sum(w[0][0] for w in want) - prior)
+    drawn = both.latents(at[None].expand(1, 200, 2), Key(1))["z"]
+    assert bool((drawn[0, :, 1, 2:] == drawn[0, :, 1, 1:2]).all())
+
+
+@pytest.mark.parametrize("lowering", ["native", "recorded", "eager"])
+@pytest.mark.parametrize(("states", "length"), [(1, 1), (1, 4), (3, 1)])
+def test_one_state_and_one_step(states: int, length: int, lowering: str) -> None:
+    def model(x: Tensor) -> None:
+        loc = pyro.sample("loc", dist.Normal(torch.zeros(states, dtype=DOUBLE), 1.0).to_event(1))
+        uniform = torch.full((states,), 1 / states, dtype=DOUBLE)
+        with pyro.plate("time", length, dim=-1):
+            z = pyro.sample("z", DiscreteChain(uniform, uniform.expand(states, states)))
+            pyro.sample("x", dist.Normal(loc[z], 1.0), obs=x)
+
+    x = torch.linspace(0.0, 2.0, length, dtype=DOUBLE)
+    at = torch.linspace(-1.0, 1.0, states, dtype=DOUBLE)[None]
+    value, gradient = LogDensity(Program(model, x), lowering=lowering).value_and_grad(at)
+    leaf = at[0].clone().requires_grad_()
+    unit = torch.ones((), dtype=DOUBLE)
+    each = dist.Normal(leaf, unit).log_prob(x[:, None]) - np.log(states)
+    want = each.logsumexp(-1).sum() + dist.Normal(0 * unit, unit).log_prob(leaf).sum()
+    torch.testing.assert_close(value[0], want.detach())
+    torch.testing.assert_close(gradient[0], torch.autograd.grad(want, leaf)[0])
+
+
+def test_a_guide_leaves_the_chain_out() -> None:
+    def guide(x: Tensor) -> None:
+        pyro.sample("loc", dist.Normal(pyro.param("at", torch.tensor([-1.0, 4.0])), 1.0).to_event(1))
+        with pyro.plate("time", len(x), dim=-1):
+            pyro.sample("z", dist.Categorical(torch.tensor([0.5, 0.5])))
+
+    with pytest.raises(GuideError, match="the guide samples the chain z"):
+        SVI(num_steps=5, guide=guide).run(one_path, torch.zeros(4))

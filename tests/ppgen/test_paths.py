@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ppgen.lowering import differentiated, lower
 from ppgen.path_tree import tree_log_sum, tree_walk
-from ppgen.paths import best_path, best_path_value, draw_paths, path_log_sum, path_marginals, walk
+from ppgen.paths import _by_tree, best_path, best_path_value, draw_paths, path_log_sum, path_marginals, walk
 
 DOUBLE = torch.float64
 
@@ -128,6 +128,20 @@ def test_vmap(which: str) -> None:
         torch.testing.assert_close(g, each if d == 0 else each.sum(0))
 
 
+@pytest.mark.parametrize("seed", range(1, 60, 7))
+@pytest.mark.parametrize("scaled", [True, False])
+def test_products_of_matrices_give_the_same(seed: int, scaled: bool) -> None:
+    """What runs on other devices."""
+    pairs, local = chain(seed)
+    if local.shape[0] == 1 or (scaled and (seed % 3 == 0 or seed % 7 == 0)):
+        pairs, local = torch.randn(1, 3, 3, dtype=DOUBLE), torch.randn(9, 3, dtype=DOUBLE)
+    want = path_marginals(pairs, local)
+    value, by_pairs, by_local = _by_tree(pairs[None], local[None], scaled)
+    torch.testing.assert_close(value[0], want.log_sum, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(by_local[0], want.unary, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(by_pairs[0], want.pairs, rtol=1e-9, atol=1e-11)
+
+
 def recursion_in_logs(pairs: Tensor, local: Tensor) -> float:
     """The textbook's, by NumPy."""
     logs, steps = local[0].numpy(), pairs[0].numpy()
@@ -208,7 +222,7 @@ def test_draws_have_the_joint_law(seed: int) -> None:
         torch.randn(1, 3, 3, generator=g, dtype=DOUBLE) * (400 if seed == 10 else 1),
         torch.randn(4, 3, generator=g, dtype=DOUBLE),
     )
-    paths, weights = every_path(pairs, local)
+    _, weights = every_path(pairs, local)
     drawn = draw_paths(pairs, local, torch.rand(20_000, 4, generator=g, dtype=DOUBLE))
     counts = np.bincount((drawn * 3 ** torch.arange(3, -1, -1)).sum(1).numpy(), minlength=81)
     expected = 20_000 * (weights - weights.logsumexp(0)).exp().numpy()
