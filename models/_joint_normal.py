@@ -49,6 +49,19 @@ class JointNormal(PyroModule):
         # T; what stands on and above its diagonal is not used
         self.coupling = nn.Parameter(self.centre.new_zeros(dim, dim)) if dim <= FULL_UP_TO else None
 
+    @classmethod
+    def about(cls, values: Mapping[str, Tensor], draws: Mapping[str, Tensor], supports: Mapping[str, Constraint]) -> "JointNormal":
+        """One that begins at values of the sites in `supports`, in units of draws of them: (draws, *shape), or of one of several
+        that stand side by side in the values. Half the distance between 16 % and 84 % of the draws is a unit."""
+        centre, unit = {}, {}
+        for name, support in supports.items():
+            to_site = biject_to(support)
+            centre[name] = to_site.inv(values[name])
+            u = to_site.inv(draws[name]).sort(0).values
+            low, high = u[round(0.16 * len(u))], u[round(0.84 * len(u))]  # one sd to each side of a normal
+            unit[name] = ((high - low) / 2).expand(centre[name].shape)
+        return cls(centre, unit)
+
     def sample(self, supports: Mapping[str, Constraint]) -> None:
         """One sample site for each of `supports`, with the whole of its value as one event."""
         deviation = self.loc.new_zeros(0)  # d of the sites so far

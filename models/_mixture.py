@@ -9,15 +9,15 @@ import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
-from torch.distributions import MixtureSameFamily, biject_to
+from torch.distributions import MixtureSameFamily
 
 from ..errors import NameNotFoundError, ProgramError
 from ..family import Family, check_rows, count_rows
 from ._joint_normal import JointNormal
+from ._label_switching import order_of, ordered, renamed
+from ._priors import prior_draws
 
 __all__ = ["Mixture", "positive"]
-
-PRIOR_DRAWS = 500  # from which the guide reads the scale of each prior
 
 
 class Mixture(Family):
@@ -72,22 +72,13 @@ class Mixture(Family):
 
     def _begin(self, start: Mapping[str, Tensor]) -> None:
         """Make the guide: it begins at `start`, or at draws from the priors, and its units are the priors' own scales."""
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            torch.manual_seed(0)
-            draws = {n: p.expand([PRIOR_DRAWS]).sample() for n, p in self.priors().items()}
-            self.concentration = self.concentration.to(next(iter(draws.values())).device)
-            draws["weights"] = dist.Dirichlet(self.concentration).sample([PRIOR_DRAWS])
+        draws = prior_draws({**self.priors(), "weights": dist.Dirichlet(self.concentration)})
+        device = next(iter(draws.values())).device
+        self.concentration, draws["weights"] = self.concentration.to(device), draws["weights"].to(device)
         self.event_shape = self.component(**{n: draws[n][0] for n in self.priors()}).event_shape
         values = {n: v[0] if n in self.shared else v[: self.num_components] for n, v in draws.items()}
         values |= {"weights": self.concentration / self.concentration.sum(), **start}
-        centre, unit = {}, {}
-        for name, prior in self._continuous().items():
-            to_site = biject_to(prior.support)
-            centre[name] = to_site.inv(values[name])
-            u = to_site.inv(draws[name]).sort(0).values
-            low, high = u[round(0.16 * PRIOR_DRAWS)], u[round(0.84 * PRIOR_DRAWS)]  # one sd to each side of a normal
-            unit[name] = ((high - low) / 2).expand(centre[name].shape)
-        self.q = JointNormal(centre, unit)
+        self.q = JointNormal.about(values, draws, {n: p.support for n, p in self._continuous().items()})
 
     # What is known in closed form, given the parameters
 
@@ -134,12 +125,11 @@ class Mixture(Family):
         events = {**own, "weights": 0}
         if not set(events) <= set(draws):
             return dict(draws)
-        lead = draws["weights"].dim() - 1  # the dimension of the components
         first = next(iter(own))
-        order = (draws[first].flatten(lead + 1)[..., 0] if own[first] else draws[first]).argsort(-1)  # (*lead, K)
-        out = {n: v.take_along_dim(order[(..., *[None] * events[n])], lead) if n in events else v for n, v in draws.items()}
+        order = order_of(draws[first], own[first], draws["weights"].dim() - 1)  # (*lead, K)
+        out = {**draws, **ordered(draws, events, order)}
         if "assignment" in draws:
-            out["assignment"] = order.argsort(-1).take_along_dim(draws["assignment"].long(), -1).to(draws["assignment"])
+            out["assignment"] = renamed(draws["assignment"], order)
         return out
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Literal, get_args
 
-import pyro.distributions as dist
-import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor
 
-from ..errors import DataError, NameNotFoundError, ProgramError
-from ..family import check_finite, check_rows
+from ..errors import NameNotFoundError
 from ._mixture import Mixture, positive
+from ._normal_laws import moments, normal_event, normal_law, normal_priors, normal_start
+from ._priors import checked
 
 __all__ = ["GaussianMixture", "MixtureOf"]
 
@@ -49,16 +48,7 @@ class MixtureOf(Mixture):
         start: Mapping[str, Tensor] | None = None,
     ):
         super().__init__(num_components, concentration, shared)
-        for name, prior in priors.items():
-            if prior.batch_shape:
-                raise ProgramError(f"the prior of {name!r} has batch shape {tuple(prior.batch_shape)}; make it one event by to_event")
-            if prior.support.is_discrete:
-                raise ProgramError(f"the prior of {name!r} is discrete ({type(prior).__name__}); give a continuous one")
-        if unknown := sorted({*shared, *(start or {})} - set(priors)):
-            raise NameNotFoundError(f"no prior for {', '.join(unknown)}; there are {', '.join(priors)}")
-        if not set(priors) - set(shared):
-            raise ProgramError("components need at least one parameter of their own, in priors and not in shared; there is none")
-        self._component, self._priors = component, dict(priors)
+        self._component, self._priors = component, checked(priors, shared, start or {})
         self._begin(start or {})
 
     def priors(self) -> dict[str, TorchDistributionMixin]:
@@ -112,7 +102,7 @@ class GaussianMixture(Mixture):
     ):
         if covariance not in get_args(Covariance):
             raise NameNotFoundError(f"no covariance {covariance!r}; there are {', '.join(get_args(Covariance))}")
-        event_shape = _event_shape(num_features, like)
+        event_shape = normal_event(num_features, like)
         correlated = covariance != "diagonal" and event_shape.numel() > 1
         parameters = ["loc", "scale", "correlation"][: 2 + correlated]
         super().__init__(num_components, concentration, shared=parameters[1:] if covariance == "tied" else ())
@@ -121,70 +111,26 @@ class GaussianMixture(Mixture):
         self.log_scale_spread = positive("log_scale_spread", log_scale_spread)
         self.correlation_concentration = positive("correlation_concentration", correlation_concentration)
         rows = None if like is None else like.detach().double()  # (N, *event)
-        default = torch.get_default_dtype()
-        self.register_buffer("centre", (torch.zeros(event_shape) if rows is None else rows.mean(0)).to(default))
-        self.register_buffer("spread", (torch.ones(event_shape) if rows is None else rows.std(0, correction=0)).to(default))
+        centre, spread = moments(rows, event_shape)
+        self.register_buffer("centre", centre)
+        self.register_buffer("spread", spread)
         self._begin({} if rows is None else self._start_from(rows))
 
     def priors(self) -> dict[str, TorchDistributionMixin]:
-        event_dim = self.spread.dim()
-        out = {
-            "loc": dist.Normal(self.centre, self.loc_spread * self.spread).to_event(event_dim),
-            "scale": dist.LogNormal((self.spread / self.num_components).log(), self.log_scale_spread).to_event(event_dim),
-        }
-        if self.correlated:
-            out["correlation"] = dist.LKJCholesky(len(self.spread), self.spread.new_tensor(self.correlation_concentration))
-        return out
+        return normal_priors(
+            self.centre,
+            self.spread,
+            self.num_components,
+            loc_spread=self.loc_spread,
+            log_scale_spread=self.log_scale_spread,
+            correlation_concentration=self.correlation_concentration if self.correlated else None,
+        )
 
     def component(self, **parameters: Tensor) -> TorchDistributionMixin:
         """loc and scale (*batch, *event), correlation (*batch, D, D)."""
-        loc, scale = parameters["loc"], parameters["scale"]
-        if not self.correlated:
-            return dist.Normal(loc, scale).to_event(self.spread.dim())
-        return dist.MultivariateNormal(loc, scale_tril=scale.unsqueeze(-1) * parameters["correlation"])
+        return normal_law(self.spread.dim(), **parameters)
 
     def _start_from(self, rows: Tensor) -> dict[str, Tensor]:
         """Where the guide begins: the clusters of rows (N, *event), without correlations."""
-        k, event_shape = self.num_components, self.spread.shape
-        if len(rows) < k:
-            raise DataError(f"like has {len(rows)} rows, fewer than the {k} components")
-        constant = (rows == rows[0]).all(0)  # (*event)
-        if constant.any():
-            which = f"column {int(constant.nonzero()[0, 0])} of like" if event_shape else "like"
-            raise DataError(f"{which} is constant and gives the priors no scale; leave it out")
-        z = (rows - self.centre) / self.spread
-        means, within = (t.reshape(k, *event_shape).to(self.spread) for t in _clusters(z.reshape(len(rows), -1), k))
-        start = {"loc": self.centre + self.spread * means, "scale": self.spread * within.clamp(min=0.1)}
-        if self.correlated:
-            start["correlation"] = torch.eye(len(self.spread)).to(self.spread).expand(k, -1, -1)
+        start = normal_start(rows, self.centre, self.spread, self.num_components, self.correlated)
         return {n: v.mean(0) if n in self.shared else v for n, v in start.items()}
-
-
-def _event_shape(num_features: int | None, like: Tensor | None) -> torch.Size:
-    """The shape of one datum, from either or both. Raises DataError where `like` does not fit or is not finite."""
-    if num_features is not None and num_features < 1:
-        raise ProgramError(f"num_features must be at least 1, got {num_features}; leave it out for plain numbers")
-    event_shape = torch.Size() if num_features is None else torch.Size([num_features])
-    if like is not None:
-        if num_features is None and getattr(like, "ndim", 1) == 2:  # what is no tensor is refused below
-            event_shape = torch.Size(like.shape[1:])
-        check_rows(like, event_shape, "like")
-        check_finite(like, "like")
-    return event_shape
-
-
-def _clusters(z: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Means and standard deviations (k, D) of the clusters of k-means on rows (N, D), begun from an even cut along the first
-    principal axis: equal data give equal clusters. Source: Lloyd, IEEE Trans. Information Theory 28(2), 1982."""
-    axis = torch.linalg.eigh(z.T @ z).eigenvectors[:, -1]
-    axis = axis * axis[axis.abs().argmax()].sign()  # an eigenvector's sign is arbitrary
-    cluster = (z @ axis).argsort().argsort() * k // len(z)  # (N,) in 0..k-1
-    for _ in range(50):
-        member = torch.nn.functional.one_hot(cluster, k).to(z)  # (N, k)
-        size = member.sum(0).clamp(min=1)[:, None]  # an empty cluster rests at the centre of the data
-        means = member.T @ z / size
-        within = (member.T @ (z - means[cluster]).square() / size).sqrt()
-        cluster, before = torch.cdist(z, means).argmin(-1), cluster
-        if torch.equal(cluster, before):
-            break
-    return means, within
