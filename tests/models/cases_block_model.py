@@ -9,7 +9,7 @@ from tests.contracts.cases import Case
 __all__ = ["CASES", "TWO_TRIANGLES", "TWO_WAYS"]
 
 TWO_TRIANGLES = nx.Graph([("a", "b"), ("b", "c"), ("a", "c"), ("c", "d"), ("d", "e"), ("e", "f"), ("d", "f"), ("f", "g"), ("g", "h")])
-TWO_WAYS = nx.DiGraph([(0, 1), (1, 0), (0, 2), (1, 2), (3, 0), (3, 4), (4, 3), (2, 4), (1, 3)])
+TWO_WAYS = nx.DiGraph([(0, 1), (1, 0), (0, 2), (1, 2), (3, 0), (3, 4), (4, 3), (2, 4), (1, 3), (4, 5), (5, 6), (6, 5)])
 EDGES = "weights -> community -> graph, blocks -> graph"
 PLATES = {"nodes": "community", "pairs": "blocks"}
 

@@ -245,7 +245,7 @@ def test_with_degrees_corrected_karate_falls_into_its_factions() -> None:
 
 def test_profile_of_a_directed_graph_by_hand() -> None:
     family = StochasticBlockModel(2, like=TWO_WAYS, directed=True, degree_corrected=True)
-    labels = np.array([0, 0, 1, 1, 0])
+    labels = np.array([0, 0, 1, 1, 0, 1, 0])
     count = np.zeros((2, 2))
     for a, b in TWO_WAYS.edges():
         count[labels[a], labels[b]] += 1
