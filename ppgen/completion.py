@@ -25,7 +25,7 @@ from .errors import EngineError
 from .lowering import NO_BATCHING_RULE, Run, choose, lower
 from .program import Program
 from .simplify import simplify
-from .straightline import above, cut
+from .straightline import Graph, above, cut
 from .tape import Tape
 from .targets import digest
 
@@ -81,7 +81,7 @@ class Completion:
         self.dropped = self.integrated | {n for n, s in self.recording.sites.items() if s.continuous and not priors}
         self._place()
         self.weighted = [n for names, _ in self.joint.components for n in names if n not in self.dropped]
-        self._graph = self.recording.density_graph(self.dtype)
+        self._graph = _twice_differentiable(self.recording.density_graph(self.dtype))
         self._data = [inputs_of(self.density)[n] for n in self._fixed]
         self.seconds["record"] += time.perf_counter() - begin
         self._lower()
@@ -242,6 +242,20 @@ class Completion:
     @property
     def fingerprint(self) -> str:
         return digest(f"{sorted(self.dropped)} {self.density.fingerprint}", ())
+
+
+def _twice_differentiable(graph: Graph) -> Graph:
+    """The graph, ours alone, with every cumulative product (the simplex has one) by `_products`."""
+    for node in graph.nodes:
+        if node.target is torch.ops.aten.cumprod.default:
+            node.target = _products
+    return graph
+
+
+def _products(x: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
+    """cumprod with second derivatives in few operations: torch's take the square of the length, 4,000 for a table of 20 columns."""
+    logs = x.abs().clamp(min=torch.finfo(x.dtype).tiny).log().cumsum(dim)
+    return logs.exp() * x.detach().sign().cumprod(dim)
 
 
 def _slope(value: Tensor, at: Tensor) -> Tensor:
