@@ -5,6 +5,7 @@ from .block_model import StochasticBlockModel
 from .classifier import GaussianClassifier
 from .coin import CoinTosses
 from .heights import Heights
+from .hidden_markov import HiddenMarkov
 from .mixture import GaussianMixture, MixtureOf
 from .naive_bayes import NaiveBayes
 
@@ -14,6 +15,7 @@ __all__ = [
     "GaussianClassifier",
     "GaussianMixture",
     "Heights",
+    "HiddenMarkov",
     "LinearGaussian",
     "MixtureOf",
     "NaiveBayes",

@@ -23,7 +23,17 @@ from .path_tree import tree_log_sum, tree_walk
 from .straightline import Composite
 from .tape import current_tape
 
-__all__ = ["PathMarginals", "PathSum", "best_path", "best_path_value", "draw_paths", "path_log_sum", "path_marginals", "walk"]
+__all__ = [
+    "PathMarginals",
+    "PathSum",
+    "best_path",
+    "best_path_value",
+    "draw_paths",
+    "path_filtered",
+    "path_log_sum",
+    "path_marginals",
+    "walk",
+]
 
 
 class PathMarginals(NamedTuple):
@@ -50,6 +60,15 @@ def path_marginals(pairs: Tensor, local: Tensor) -> PathMarginals:
     return PathMarginals(log_sum.reshape(batch), unary.reshape(*batch, *local.shape[-2:]), of_pairs)
 
 
+def path_filtered(pairs: Tensor, local: Tensor) -> Tensor:
+    """Probabilities of the states given all up to each time, (*batch, T, K)."""
+    flat_pairs, flat_local, batch = _flat(pairs, local)
+    scaled = _Scaled(flat_pairs, flat_local)
+    alpha, in_logs = _filtered(scaled)
+    shares = torch.from_numpy(np.where(in_logs[:, None, None], np.exp(alpha), alpha))
+    return shares.to(local).reshape(*batch, *local.shape[-2:])
+
+
 def best_path(pairs: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
     """Viterbi: the path of the largest weight, (*batch, T), and its log weight, (*batch)."""
     flat_pairs, flat_local, batch = _flat(pairs, local)
@@ -68,8 +87,7 @@ def draw_paths(pairs: Tensor, local: Tensor, uniforms: Tensor) -> Tensor:
     """Forward filtering, backward sampling: paths (D, *batch, T) from their joint law, by uniforms of that shape in [0, 1)."""
     flat_pairs, flat_local, batch = _flat(pairs, local)
     scaled = _Scaled(flat_pairs, flat_local)
-    alpha, in_logs = np.empty(flat_local.shape), np.zeros(len(flat_local), dtype=np.bool_)
-    recursions.filtered(scaled.weights, scaled.local, scaled.pairs, scaled.log_pairs, scaled.how, alpha, in_logs)
+    alpha, in_logs = _filtered(scaled)
     u = _array(uniforms.reshape(len(uniforms), *flat_local.shape[:2]))
     out = np.empty(u.shape, dtype=np.int64)
     recursions.drawn(alpha, in_logs, scaled.pairs, scaled.log_pairs, u, out)
@@ -161,6 +179,13 @@ class _Scaled:
         self.shift = _array(top.sum(-1) + (top_pairs.sum(-1) if top_pairs.shape[1] == steps else top_pairs[:, 0] * steps))
         self.how = _how(scaled, pairs).numpy()
         self.weights, self.local, self.pairs, self.log_pairs = map(_array, (weights, local, scaled, pairs))
+
+
+def _filtered(scaled: _Scaled) -> tuple[Any, Any]:
+    """(B, T, K), and (B,): whether in logarithms."""
+    alpha, in_logs = np.empty(scaled.local.shape), np.zeros(len(scaled.local), dtype=np.bool_)
+    recursions.filtered(scaled.weights, scaled.local, scaled.pairs, scaled.log_pairs, scaled.how, alpha, in_logs)
+    return alpha, in_logs
 
 
 def _finite(x: Tensor) -> Tensor:
