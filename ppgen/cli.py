@@ -20,9 +20,9 @@ from .invocation import Asked, asked_engines, asked_program
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from .comparison import Comparison
     from .datasets import Dataset
     from .engine import Engine
+    from .posterior import Posterior
 
 __all__ = ["main"]
 
@@ -73,7 +73,7 @@ def main() -> None:
     """Fit generative programs by several engines and compare what they find.
 
     \b
-    TARGET  a family, such as gaussian-mixture, or a callable in a file: my_file.py:my_model
+    TARGET  a family, such as gaussian-mixture, a callable in a file: my_file.py:my_model, or a network of tables: my_file.bif
     DATA    a data set by name, such as old-faithful, or a file: .csv, .npz, .npy, .parquet, .gml or .bif
 
     `ppgen list` shows what there is.
@@ -115,7 +115,10 @@ def compare(names: str, out: str, **options: Any) -> None:
 
     Writes report.html, one netCDF file per engine for ArviZ, and settings.json.
     """
-    comparison = _compare([name.strip() for name in names.split(",") if name.strip()], **options)
+    from .comparison import compare as compare_posteriors
+
+    posteriors, dataset = _fitted([name.strip() for name in names.split(",") if name.strip()], **options)
+    comparison = compare_posteriors(posteriors, dataset=dataset)
     _show(comparison, "Report", comparison.save(out))
 
 
@@ -129,26 +132,36 @@ def fit(name: str, out: str, **options: Any) -> None:
 
     The folder is read again by `ppgen.Posterior.load`.
     """
-    comparison = _compare([name], **options)
-    for posterior in comparison.posteriors.values():
-        posterior.save(out)
-    _show(comparison, "Posterior", out)
+    posteriors, dataset = _fitted([name], **options)
+    (posterior,) = posteriors.values()
+    posterior.save(out)
+    _show(_told(posteriors, dataset), "Posterior", out)
 
 
-def _compare(names: list[str], *, target: str, data: str, label: str | None, params: tuple[str, ...], **settings: Any) -> "Comparison":
-    """Runs the engines one after the other. Whatever is wrong with the command is found before the first one starts."""
+def _told(posteriors: "dict[str, Posterior]", dataset: "Dataset") -> Any:
+    """What the terminal says of one posterior: its table, or where that has nothing to hold what its discrete sites are like."""
     from .comparison import compare as compare_posteriors
 
+    try:
+        return compare_posteriors(posteriors, dataset=dataset)
+    except ProgramError:
+        (posterior,) = posteriors.values()
+        return posterior.summary().to_string() if posterior.draws else "Nothing is latent, so there are no draws."
+
+
+def _fitted(
+    names: list[str], *, target: str, data: str, label: str | None, params: tuple[str, ...], **settings: Any
+) -> "tuple[dict[str, Posterior], Dataset]":
+    """Runs the engines one after the other. Whatever is wrong with the command is found before the first one starts."""
     runs = asked_engines(names, settings)
     dataset = _load(data, label)
     program, args, keywords = asked_program(target, params, dataset)
-    posteriors = {name: engine.run(program, *args, **keywords) for name, engine in runs.items()}
-    return compare_posteriors(posteriors, dataset=dataset)
+    return {name: engine.run(program, *args, **keywords) for name, engine in runs.items()}, dataset
 
 
-def _show(comparison: "Comparison", what: str, where: str | Path) -> None:
+def _show(found: Any, what: str, where: str | Path) -> None:
     console = _console()
-    console.print(comparison)
+    console.print(found)
     console.print(f"\n{what}: {where}", markup=False, highlight=False, soft_wrap=True)
 
 

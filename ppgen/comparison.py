@@ -232,7 +232,7 @@ def _labels(
         constant += [f"{site}[{names[i]}]" if names[i] else site for i in np.flatnonzero(fixed)]
     if not any(labels.values()):  # point estimates: nothing varies, and everything is of interest
         return {site: dict(enumerate(_component_names(posterior, site))) for site in sites}, []
-    return labels, constant
+    return {site: names for site, names in labels.items() if names}, constant
 
 
 def _component_names(posterior: "Posterior", site: str) -> list[str]:

@@ -112,6 +112,8 @@ def _assignments(texts: Sequence[str], option: str) -> dict[str, Any]:
 def asked_program(target: str, params: Sequence[str], dataset: "Dataset | None") -> Asked:
     """A family is made with the params, as it suits the data; a function is called with the data and the params."""
     settings = _assignments(params, "--param")
+    if target.endswith(".bif"):
+        return _network(target, settings, dataset)
     thing = _target(target)
     parameters = list(inspect.signature(thing).parameters.values())
     if inspect.isclass(thing):
@@ -131,6 +133,18 @@ def asked_program(target: str, params: Sequence[str], dataset: "Dataset | None")
         raise ProgramError(f"{target} takes no argument for the data, a tensor of rows; write def {target.rpartition(':')[2]}(x, ...)")
     _check_keywords(target, thing, parameters[1:], settings)
     return Asked(thing, (dataset.x,), settings)
+
+
+def _network(target: str, settings: dict[str, Any], dataset: "Dataset | None") -> Asked:
+    """A file of tables: the network, with the rows of a table where one is given."""
+    from . import datasets
+    from .models import BayesianNetwork
+
+    file = datasets.load(target)
+    parameters = list(inspect.signature(BayesianNetwork.from_bif).parameters.values())
+    _check_keywords(target, BayesianNetwork.from_bif, parameters, settings, missing=False)
+    made = BayesianNetwork.for_data(file, settings) if dataset is None else BayesianNetwork.for_data(dataset, {**settings, "bif": file.x})
+    return Asked(made[0], (made[1],), {})
 
 
 def _target(target: str) -> Any:
