@@ -254,6 +254,23 @@ def test_profile_of_a_directed_graph_by_hand() -> None:
     assert float(family.profile(TWO_WAYS, order)) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize(("signal", "least"), [(1.2, 0.25), (1.5, 0.6), (2.0, 0.95)])
+def test_planted_communities_are_found_from_the_threshold_on(signal: float, least: float) -> None:
+    """Two of 1000 nodes, mean degree 8. At signal 1, c_in - c_out = 2 sqrt(8), no method finds anything: Decelle et al. (2011)."""
+    apart = signal * 2 * math.sqrt(8.0)
+    pairs = Pairs(2, False, torch.ones(1000), torch.ones(1000))
+    rate = torch.where(pairs.rows == pairs.columns, 8.0 + apart / 2, 8.0 - apart / 2) / 1000
+    labels, shares = torch.arange(1000) % 2, []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        edges = BlockGraph(labels, rate, pairs, multiple=False).sample()
+        family = StochasticBlockModel(2, like=edges, num_nodes=1000)
+        learned = SVI(num_steps=100, num_samples=5, learning_rate=0.1, progress=False).run(family, edges).program.fn
+        right = float((learned.communities == labels).double().mean())
+        shares.append(2 * max(right, 1 - right) - 1)
+    assert sum(shares) / 3 > least
+
+
 # Engines
 
 

@@ -162,6 +162,39 @@ class Mixed(Family):
         pyro.factor("all", -0.5 * (self.loc - 0.3).square())
 
 
+class Whole(Mixed):
+    """The same with a guide for the states too, and a sum that is a site."""
+
+    def model(self, x: Tensor | None = None, context: Any = None, *, size: int | None = None) -> None:
+        rate = pyro.sample("rate", dist.Normal(0.0, 1.0))
+        with pyro.plate("nodes", 3):
+            state = pyro.sample("state", dist.Bernoulli(0.3))
+        total = pyro.deterministic("total", rate + state.sum())
+        pyro.sample("x", dist.Normal(total, 1.0), obs=x)
+
+    def guide(self, x: Tensor | None = None, context: Any = None, *, size: int | None = None) -> None:
+        pyro.sample("rate", dist.Normal(self.loc, 0.5))
+        with pyro.plate("nodes", 3):
+            pyro.sample("state", dist.Bernoulli(torch.tensor([0.2, 0.5, 0.9])))
+
+
+def test_discrete_sites_are_drawn_from_the_guide_and_weighed() -> None:
+    """Each draw's weight by hand; the mean of the weights is the evidence, by the sum over all states."""
+    engine = SVI(num_steps=200, num_samples=20_000, learning_rate=0.05, progress=False)
+    posterior = engine.run(Whole(), torch.tensor(1.5))
+    rate, state, loc = posterior.draws["rate"], posterior.draws["state"], posterior.params["loc"]
+    assert torch.allclose(posterior.draws["total"], rate + state.sum(-1))
+    assert state.mean((0, 1)).tolist() == pytest.approx([0.2, 0.5, 0.9], abs=0.015)
+    model = dist.Normal(0.0, 1.0).log_prob(rate) + dist.Bernoulli(0.3).log_prob(state).sum(-1)
+    model = model + dist.Normal(rate + state.sum(-1), 1.0).log_prob(torch.tensor(1.5))
+    guide = dist.Normal(loc, 0.5).log_prob(rate) + dist.Bernoulli(torch.tensor([0.2, 0.5, 0.9])).log_prob(state).sum(-1)
+    assert torch.allclose(posterior.log_weights, (model - guide).double(), atol=1e-5)
+    counts = torch.arange(4.0)
+    evidence = (dist.Binomial(3, torch.tensor(0.3)).log_prob(counts) + dist.Normal(counts, 2**0.5).log_prob(torch.tensor(1.5))).logsumexp(0)
+    assert posterior.log_evidence == pytest.approx(float(evidence), abs=0.1)
+    assert "as the guide has them" in posterior.provenance["draws"]
+
+
 def test_draws_without_weights_say_so() -> None:
     engine = SVI(num_steps=200, num_samples=50, learning_rate=0.05, progress=False)
     with pytest.warns(PpgenWarning, match="without log weights.*cannot be summed out"):
