@@ -26,8 +26,9 @@ class Family(PyroModule):
 
         exact(x, context=None) -> dict                what is known in closed form, among the keys log_evidence, posterior,
                                                       marginals, or functions of the parameters: the oracle of the tests
-        bound(x, context=None, *, size=None)          a program of `pyro.factor`s that sum to a cheaper unbiased estimate of
-                                                      the pair's evidence lower bound than one trace gives
+        bound(x, context=None, *, size=None)          a program of `pyro.factor`s alone that sum to a cheaper unbiased estimate of
+                                                      the pair's evidence lower bound than one trace gives, its noise from
+                                                      torch.randn, rand or randint; SVI learns the family's own guide by it
 
     normalised   False where running the model forward is not sampling it (an energy); `sample` then runs an engine
     """
