@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import networkx as nx
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -171,8 +172,8 @@ class Answers(Family):
                 name, seen = next(iter(cells.seen.items()))
                 raise DataError(f"evidence {name!r} is missing in row {int((~seen).nonzero()[0, 0])}; ask rows of one pattern at a time")
             return Given(cells.values, cells.rows, many=True)
-        values = {n: torch.tensor([self._number(n, v) if self._known(n) in self.states else float(v)]) for n, v in evidence.items()}
-        return Given(values, 1, many=False)
+        values = {n: self._number(n, v) if self._known(n) in self.states else float(v) for n, v in evidence.items()}
+        return Given({n: torch.as_tensor(np.array([v])) for n, v in values.items()}, 1, many=False)
 
     def _vector(self) -> Tensor:
         """All tables, as they are now."""

@@ -143,7 +143,7 @@ def codes(name: str, array: np.ndarray, states: Sequence[str]) -> np.ndarray:
     number[missing] = -1
     if (number == -2).any():
         row = int(np.argmax(number == -2))
-        raise NameNotFoundError(f"{name!r} has no state {array.ravel()[row]!r} (row {row}); it has {', '.join(states) or 'no states'}")
+        raise NameNotFoundError(f"{name!r} has no state {str(array.ravel()[row])!r} (row {row}); it has {', '.join(states) or 'no states'}")
     return number.reshape(array.shape)
 
 
