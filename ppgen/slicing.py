@@ -99,13 +99,14 @@ class _Graphing:
 
     @property
     def arguments(self) -> dict[str, str]:
-        """data:i -> the name of the argument that it is (part of)."""
+        """data:i -> the name of the argument that it is (part of); of a dict, its key there."""
         names = {}
         for name, argument in self.program.arguments.items():
-            parts = tree_flatten(argument)[0]
-            for i, leaf in enumerate(self.program.leaves):
-                if isinstance(leaf, Tensor) and any(leaf is part for part in parts):
-                    names[f"data:{i}"] = name
+            for key, value in (argument if isinstance(argument, Mapping) else {name: argument}).items():
+                parts = tree_flatten(value)[0]
+                for i, leaf in enumerate(self.program.leaves):
+                    if isinstance(leaf, Tensor) and any(leaf is part for part in parts):
+                        names[f"data:{i}"] = str(key)
         return names
 
     def add_source(self, name: str, value: Tensor | None, kind: str, count: int = 0) -> None:
