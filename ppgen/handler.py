@@ -113,6 +113,12 @@ class Evaluation(EnumMessenger):
             raise ProgramError(f"site {msg['name']!r} appears twice in one run of the program; give each site its own name")
         if not isinstance(fn, TorchDistributionMixin):
             raise ProgramError(f"site {msg['name']!r} has a {type(fn).__module__}.{type(fn).__name__}; take it from pyro.distributions")
+        if msg["name"].endswith("_unobserved") and isinstance(msg["mask"], Tensor) and chain_of(fn) is not None:
+            name = msg["name"].removesuffix("_unobserved")
+            raise ProgramError(
+                f"site {name!r}: obs_mask would take a DiscreteChain apart; sample the whole chain, and say which states are known by "
+                f'pyro.factor("known", torch.where(mask & ({name} != value), -torch.inf, 0.0)) in the same plates'
+            )
 
     def _must_be_finite(self, msg: Any) -> None:
         if not msg["fn"].has_enumerate_support and chain_of(msg["fn"]) is None:

@@ -480,6 +480,31 @@ def test_one_state_and_one_step(states: int, length: int, lowering: str) -> None
     torch.testing.assert_close(gradient[0], torch.autograd.grad(want, leaf)[0])
 
 
+def test_states_that_are_known_enter_by_a_factor() -> None:
+    known, value = torch.tensor([False, True, False, True]), torch.tensor([0, 1, 0, 0])
+
+    def apart(x: Tensor) -> None:
+        with pyro.plate("time", len(x), dim=-1):
+            z = pyro.sample("z", DiscreteChain(FIRST, STEPS), obs=value, obs_mask=known)
+            pyro.sample("x", dist.Normal(z.float(), 1.0), obs=x)
+
+    with pytest.raises(ProgramError, match="site 'z': obs_mask would take a DiscreteChain apart"):
+        LogDensity(Program(apart, torch.zeros(4)))
+
+    def whole(x: Tensor) -> None:
+        with pyro.plate("time", len(x), dim=-1):
+            z = pyro.sample("z", DiscreteChain(FIRST, STEPS))
+            pyro.factor("known", torch.where(known & (z != value), -torch.inf, 0.0))
+            pyro.sample("x", dist.Normal(z.float(), 1.0), obs=x)
+
+    x = torch.linspace(-1.0, 2.0, 4)
+    conditionals = Conditionals(Program(whole, x), lowering="recorded")
+    paths, weights = every_weight(FIRST.log(), STEPS.log(), dist.Normal(torch.tensor([0.0, 1.0]), 1.0).log_prob(x[:, None]))
+    weights = weights[(paths[:, known] == value[known]).all(1)]
+    assert float(conditionals.log_evidence({}, 1)) == pytest.approx(float(weights.logsumexp(0)), rel=1e-5)
+    assert torch.equal(conditionals.marginals({}, 1)["z"][0, 1], torch.tensor([0.0, 1.0], dtype=DOUBLE))
+
+
 def test_a_guide_leaves_the_chain_out() -> None:
     def guide(x: Tensor) -> None:
         pyro.sample("loc", dist.Normal(pyro.param("at", torch.tensor([-1.0, 4.0])), 1.0).to_event(1))
