@@ -86,8 +86,8 @@ class Blocks(NamedTuple):
         return (at.products * self.directions).sum(1)
 
     def _solved(self, at: Expected, given: Tensor, power: float) -> Tensor:
-        """|H|^power given. Each coordinate is measured in units of its own curvature, so that theirs do not matter; directions
-        without curvature stay where they are."""
+        """|H|^power given. Each coordinate is measured in units of its own curvature, so that its own units do not matter. Directions
+        without curvature take the least that rounding lets one see, for a step, and are left alone by a spread."""
         out = torch.zeros_like(given)
         own = self.diagonal(at).abs()
         unit = torch.where(own > torch.finfo(own.dtype).tiny, own.rsqrt(), 0.0).nan_to_num(posinf=0.0)  # (points, dim)
@@ -98,8 +98,8 @@ class Blocks(NamedTuple):
                 matrix = at.products[:, :size, group].permute(0, 2, 3, 1)  # (points, blocks, size, size)
                 values, vectors = torch.linalg.eigh((matrix * scale[..., None] * scale[..., None, :]).nan_to_num())
                 values = values.abs()
-                flat = values <= torch.finfo(own.dtype).eps ** 0.75
-                factor = torch.where(flat, 0.0, values**power)
+                least = torch.finfo(own.dtype).eps ** 0.75
+                factor = values.clamp(min=least) ** power if power == -1.0 else torch.where(values <= least, 0.0, values**power)
                 along = (vectors @ ((vectors.mT @ along[..., None]) * factor[..., None]))[..., 0]
             out[:, group] = along * scale
         return out
