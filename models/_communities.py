@@ -61,6 +61,9 @@ def _lowest(matrix: csr_array, k: int, generator: np.random.Generator) -> np.nda
 
 def _clustered(points: np.ndarray, k: int, generator: np.random.Generator) -> Tensor:
     """k-means from well-spread centres; the best of a few."""
+    distinct, which = np.unique(points, axis=0, return_inverse=True)
+    if len(distinct) <= k:  # as on a ring, where every node has as many edges; there are no further centres to spread
+        return torch.from_numpy(which.reshape(-1).astype(np.int64))
     best, least = np.zeros(len(points), dtype=np.int64), np.inf
     for _ in range(5):
         centres, labels = kmeans2(points, k, minit="++", seed=generator, missing="warn")
