@@ -299,9 +299,10 @@ RANDOM = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RANDOM)
 def test_it_never_goes_down(name: str) -> None:
-    """50 runs of each kind, on 2 random data sets: no E and M step lowers the objective by more than rounding, though nothing keeps
+    """500 runs, 50 of each kind, on 2 random data sets: no E and M step lowers the objective by more than rounding, though nothing keeps
     it from that but what it is; the objective is what the density says; and where a run ends, the density's gradient vanishes."""
     program, make = RANDOM[name]
     for seed in range(2):
