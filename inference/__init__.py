@@ -2,10 +2,11 @@
 
 from .em import EM
 from .enumeration import Enumeration
+from .gibbs import Gibbs
 from .hmc import HMC
 from .importance import ImportanceSampling
 from .mala import MALA
 from .nuts import NUTS
 from .svi import SVI
 
-__all__ = ["EM", "HMC", "MALA", "NUTS", "SVI", "Enumeration", "ImportanceSampling"]
+__all__ = ["EM", "HMC", "MALA", "NUTS", "SVI", "Enumeration", "Gibbs", "ImportanceSampling"]

@@ -5,7 +5,7 @@ names the draw: draws depend neither on threads, nor on other chains, nor on whe
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -80,6 +80,7 @@ class Drawn(NamedTuple):
     positions: Tensor  # (chains, made, dim)
     gradients: Tensor  # the same while adapting, else (chains, 0, dim)
     stats: dict[str, Tensor]  # (chains, made)
+    others: Mapping[str, Tensor] = {}  # (chains, made, ...): draws of other things than positions
 
 
 def evaluate(density: LogDensity, position: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,6 +102,9 @@ class Workshop:
         self.kernel = density.native
         self.pool = ThreadPoolExecutor(threads or processors(), "chain")  # its threads start when they are needed, and end with it
         self.benches: list[_Bench] = []
+
+    def compile(self) -> None:
+        self.sampler.compile(self.kernel is not None)
 
     def draw(
         self,
@@ -144,7 +148,7 @@ class Workshop:
             self.benches[i].furnish(work.jobs[i])
 
         def one(i: int) -> None:  # it holds `work`: as long as a thread runs, what it writes to is alive
-            self.sampler.run(work.jobs.ctypes.data + i * JOB.itemsize, *self.sampler.settings)
+            self.call(work, i)
 
         try:
             for future in [self.pool.submit(one, i) for i in chains]:
@@ -152,6 +156,9 @@ class Workshop:
         except BaseException:
             self.flag[0] = self.own[0] = 1
             raise
+
+    def call(self, work: "_Work", i: int) -> None:
+        self.sampler.run(work.jobs.ctypes.data + i * JOB.itemsize, *self.sampler.settings)
 
     def _batched(self, work: "_Work", chains: list[int]) -> None:
         """By one call for all chains a round, as each goes from gradient to gradient; those that are done are carried along,

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -41,6 +41,10 @@ class ChainEngine(SteppingEngine):
     start: Mapping[str, Tensor] | None = None
 
     FREE: ClassVar[frozenset[str]] = SteppingEngine.FREE | {"num_samples"}
+    ADVICE: ClassVar[str] = (  # where chains disagree
+        'make num_warmup and num_samples longer, take metric="variance" with num_warmup=1000 where scales vary from place to place '
+        "(horseshoes, funnels), or look for several modes"
+    )
 
     def __post_init__(self) -> None:
         require_positive(self, "num_samples", "num_chains", "thinning")
@@ -67,22 +71,34 @@ class ChainEngine(SteppingEngine):
         program = Program.of(program, *args, **kwargs)
         if not program.latent:
             raise EngineError(f"{type(self).__name__} has nothing to sample: program {program.name!r} has no latent site")
+        self.check(program)
+        require_memory(program, self.num_chains, self.num_samples, self.keep)
+        density = self.target(program, self.dtype or torch.float64)
+        return self._posterior(density, drive(self, density), begin)
+
+    def check(self, program: Program) -> None:
+        """Raise EngineError for a program that this engine can do nothing with."""
         if not program.dim:
             names = ", ".join(map(repr, program.discrete))
             raise EngineError(f"{type(self).__name__} moves continuous sites, and {names} are discrete; Enumeration draws them exactly")
-        require_memory(program, self.num_chains, self.num_samples, self.keep)
-        density = LogDensity(program, dtype=self.dtype or torch.float64, lowering=self.lowering)
-        return self._posterior(density, drive(self, density), begin)
+
+    def target(self, program: Program, dtype: torch.dtype) -> LogDensity:
+        return LogDensity(program, dtype=dtype, lowering=self.lowering)
+
+    def moved(self, program: Program) -> list[str]:
+        """Sites whose draws are the chains' own, and not drawn back from them."""
+        return [s.name for s in program.latent if s.continuous]
 
     def _posterior(self, density: LogDensity, run: Run, begin: float) -> Posterior:
         collecting = time.perf_counter()
         program = density.program
-        draws = density.latents(run.draws["position"].to(density.device), Key(self.seed, 0, self.chains, density.device))
+        raw = {n: t.to(density.device) for n, t in run.draws.items()}
+        draws = density.latents(raw["position"], Key(self.seed, 0, self.chains, density.device), raw.get("held"))
         if self.keep is not None:
             draws = {n: draws[n] for n in self.keep}
         end = time.perf_counter()
         seconds = {**run.seconds, "collect": end - collecting, "total": end - begin}
-        self._warn(run.stats, _furthest_apart(program, draws))
+        self._warn(run.stats, _furthest_apart(program, self.moved(program), draws))
         return Posterior(
             draws=draws,
             program=program,
@@ -109,26 +125,25 @@ class ChainEngine(SteppingEngine):
         if apart is not None:
             warnings.warn(
                 f"the chains disagree: R-hat of site {apart[0]!r} is {apart[1]:.2f}, so no figure of this posterior can be trusted yet; "
-                'make num_warmup and num_samples longer, take metric="variance" with num_warmup=1000 where scales vary from place to place '
-                "(horseshoes, funnels), or look for several modes",
+                f"{self.ADVICE}",
                 PpgenWarning,
                 stacklevel=4,
             )
 
 
-def _furthest_apart(program: Program, draws: Mapping[str, Tensor]) -> tuple[str, float] | None:
-    """The continuous site with the largest split R-hat and that R-hat, where it is above APART; labels that switch are in order first.
+def _furthest_apart(program: Program, sites: Sequence[str], draws: Mapping[str, Tensor]) -> tuple[str, float] | None:
+    """The site with the largest split R-hat and that R-hat, where it is above APART; labels that switch are in order first.
     Source: Gelman et al., Bayesian Data Analysis, 3rd ed. (2013), section 11.4."""
     found = program.family.relabel(draws) if program.family is not None else draws
     worst: tuple[str, float] | None = None
-    for name in (s.name for s in program.latent if s.continuous and s.name in found):
+    for name in (n for n in sites if n in found):
         x = found[name].double()
         chains, count = x.shape[0], x.shape[1] // 2
         if chains < 2 or count < FEWEST:
             continue
         halves = x[:, : 2 * count].reshape(2 * chains, count, -1)
         within, between = halves.var(1).mean(0), halves.mean(1).var(0)
-        rhat = ((count - 1) / count + between / within).sqrt()[within > 0]
+        rhat = ((count - 1) / count + between / within).sqrt()[(within > 0) | (between > 0)]  # inf where each stays at one value
         most = float(rhat.max()) if rhat.numel() else 0.0
         if most > max(APART, worst[1] if worst else 0.0):
             worst = name, most

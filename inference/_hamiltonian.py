@@ -93,17 +93,20 @@ class HamiltonianEngine(ChainEngine):
     def init(self, density: LogDensity, key: Key) -> tuple[State, Tuning]:
         position = density.initial(key, at=self.start).to("cpu", torch.float64)
         state = State(position, *evaluate(density, position))
-        metric = METRICS[self.metric].unit(position)
+        return state, self.first_tuning(density, state, key)
+
+    def first_tuning(self, density: LogDensity, state: State, key: Key) -> Tuning:
+        metric = METRICS[self.metric].unit(state.position)
         step_size = torch.full_like(state.log_density, 1.0 if self.step_size is None else self.step_size)
-        if self.step_size is None:
+        if self.step_size is None and density.dim:
             step_size = crossing(density, state, step_size, metric, key, FIRST)
-        return state, Tuning(step_size, metric, _begin(step_size), _empty(position))
+        return Tuning(step_size, metric, _begin(step_size), _empty(state.position))
 
     def block(self, density: LogDensity, stop: Interrupt) -> Advance:
-        workshop = Workshop(density, self.sampler, stop.flag, self.threads)
+        workshop = self.workshop(density, stop)
         begin = time.perf_counter()
         with said_if_slow(f"compiling {type(self).__name__}, once on this machine", self.progress):
-            self.sampler.compile(density.native is not None)
+            workshop.compile()
         density.seconds["compile"] += time.perf_counter() - begin
 
         def advance(density: LogDensity, state: State, tuning: Tuning, key: Key, count: int, adapting: bool) -> Block:
@@ -114,9 +117,13 @@ class HamiltonianEngine(ChainEngine):
             made = drawn.positions.shape[1]
             if adapting and made:
                 tuning = self._tuned(density, drawn, tuning, key, made)
-            return Block(drawn.state, tuning, {"position": drawn.positions.to(density.dtype)}, drawn.stats, made, False)
+            draws = {"position": drawn.positions.to(density.dtype), **drawn.others}
+            return Block(drawn.state, tuning, draws, drawn.stats, made, False)
 
         return advance
+
+    def workshop(self, density: LogDensity, stop: Interrupt) -> Workshop:
+        return Workshop(density, self.sampler, stop.flag, self.threads)
 
     @property
     def windows(self) -> tuple[range, ...]:

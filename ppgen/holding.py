@@ -66,7 +66,9 @@ class HeldSite:
             index, wrong = same.to(torch.int8).argmax(-1), ~same.any(-1)
         if wrong.any():
             row = int(wrong.nonzero()[0][-1])
-            raise SupportError(f"site {self.name!r}, element {row}: {value.reshape(-1)[row].item()} is not among the values that it may have")
+            raise SupportError(
+                f"site {self.name!r}, element {row}: {value.reshape(-1)[row].item()} is not among the values that it may have"
+            )
         return index
 
 
@@ -79,7 +81,9 @@ class Holding:
     def __init__(self, program: Program, names: Iterable[str]):
         asked = set(names)
         if unknown := sorted(asked - set(program.discrete)):
-            raise NameNotFoundError(f"no discrete latent site named {', '.join(unknown)}; there are {', '.join(program.discrete) or 'none'}")
+            raise NameNotFoundError(
+                f"no discrete latent site named {', '.join(unknown)}; there are {', '.join(program.discrete) or 'none'}"
+            )
         laws = program.run(_Laws, generator=torch.Generator().manual_seed(0)).laws if asked else {}
         self.program, self.nesting = program, program.nesting
         self.sites: dict[str, HeldSite] = {}

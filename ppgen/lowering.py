@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .native.kernel import BoundKernel
 
 __all__ = [
-    "LOWERINGS", "NO_BATCHING_RULE", "Lowered", "Lowering", "Run", "check_lowering", "choose", "differentiated", "lower", "over_batch",
+    "LOWERINGS", "NO_BATCHING_RULE", "Lowered", "Lowering", "Run", "check_lowering", "choose", "differentiated", "lower", "over_batch", "over_rows",
 ]  # fmt: skip
 
 LOWERINGS = ("auto", "native", "inductor", "recorded", "eager")
@@ -141,6 +141,15 @@ def over_batch(f: Callable[..., Sequence[Tensor]], given: Sequence[Tensor], coun
         except NO_BATCHING_RULE:
             rows = [f(*(g[i] for g in given)) for i in range(count)]
             return tuple(torch.stack(o) for o in zip(*rows, strict=True))
+
+
+def over_rows(f: Callable[..., Sequence[Tensor]], mapped: Sequence[Tensor], fixed: Sequence[Tensor]) -> list[Tensor]:
+    """The same of mapped inputs while it is recorded, with others that are the same for all."""
+    try:
+        return list(vmap(f, in_dims=(*[0] * len(mapped), *[None] * len(fixed)))(*mapped, *fixed))
+    except NO_BATCHING_RULE:
+        rows = [f(*(m[i] for m in mapped), *fixed) for i in range(len(mapped[0]))]
+        return [torch.stack(column) for column in zip(*rows, strict=True)]
 
 
 def differentiated(

@@ -4,7 +4,7 @@ Both give the same things, so what stands on them (starting points, discrete sit
 is written once. A leading dimension n is any number of points.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -15,12 +15,14 @@ from .errors import RecordingError
 from .holding import Holding
 from .joint import Joint
 from .loops import graph_of
-from .lowering import Lowered, differentiated, lower, over_batch
+from .lowering import Lowered, differentiated, lower, over_batch, over_rows
 from .program import Evaluation, FromPosition, FromValues, Program
 from .recording import Recording, device_of, read_eagerly, support_of
 from .rolling import rolled
 from .sites import Latent, Site
-from .straightline import Graph
+from .simplify import simplify
+from .straightline import Graph, cut
+from .tape import Tape
 
 if TYPE_CHECKING:
     from .native.kernel import BoundKernel
@@ -170,6 +172,19 @@ class RecordedReading:
             with torch.no_grad():  # long graphs take several times as long under vmap
                 return tuple(o[None] for o in graph(*(g[0] for g in given), *self._others))
         return over_batch(lambda *a: graph(*a, *self._others), given, count)
+
+    def lowered(self, function: Callable[..., Sequence[Tensor]], points: Sequence[Tensor]) -> Any:
+        """A function of (*points, *others), without a gradient, lowered as the density is: machine code goes from point to point, all else
+        has a leading dimension of points. points: examples. Called with points alone. Raises LoweringError."""
+        others = self._others
+        many = self.lowering != "native"
+        copies = [t.detach().clone() for t in (*(p if many else p[0] for p in points), *others)]
+        tape = Tape()
+        given = [tape.input(t, f"input {i}") for i, t in enumerate(copies)]
+        with torch.no_grad(), tape:
+            outputs = over_rows(function, copies[: len(points)], copies[len(points) :]) if many else function(*copies)
+        graph = simplify(cut(tape, given, [tape.node(t) for t in outputs], slow=range(len(points), len(copies))))
+        return lower(self.lowering, graph, self.dtype, self.asked).prepare(others)
 
     def constrain(self, position: Tensor) -> dict[str, Tensor]:
         return dict(zip(self.continuous, self._over(self._graph("constrain"), [position], len(position)), strict=True))

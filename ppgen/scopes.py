@@ -24,14 +24,55 @@ __all__ = ["Scope", "scopes"]
 Scope: TypeAlias = csr_matrix
 
 MOVES = frozenset(
-    "view reshape _unsafe_view _reshape_alias expand permute transpose t squeeze unsqueeze slice select as_strided diagonal unfold flip "
-    "roll repeat cat stack unbind split split_with_sizes chunk clone alias detach index index_select gather take index_put scatter "
-    "slice_scatter select_scatter diagonal_scatter diag_embed tril triu constant_pad_nd".split()
+    [
+        "view",
+        "reshape",
+        "_unsafe_view",
+        "_reshape_alias",
+        "expand",
+        "permute",
+        "transpose",
+        "t",
+        "squeeze",
+        "unsqueeze",
+        "slice",
+        "select",
+        "as_strided",
+        "diagonal",
+        "unfold",
+        "flip",
+        "roll",
+        "repeat",
+        "cat",
+        "stack",
+        "unbind",
+        "split",
+        "split_with_sizes",
+        "chunk",
+        "clone",
+        "alias",
+        "detach",
+        "index",
+        "index_select",
+        "gather",
+        "take",
+        "index_put",
+        "scatter",
+        "slice_scatter",
+        "select_scatter",
+        "diagonal_scatter",
+        "diag_embed",
+        "tril",
+        "triu",
+        "constant_pad_nd",
+    ]
 )  # where no index depends on the input
 DATA = ("self", "tensors", "values", "src", "value")  # what is moved, by the names of torch's schemas
-ELEMENTWISE = frozenset("_to_copy to floor_divide binary_cross_entropy_with_logits masked_fill contiguous lift_fresh".split())  # not tagged so
-REDUCTIONS = frozenset("sum mean logsumexp amax amin prod any all var std norm nansum".split())
-ALONG = frozenset("_softmax _log_softmax softmax log_softmax cumsum cumprod logcumsumexp".split())
+ELEMENTWISE = frozenset(
+    ["_to_copy", "to", "floor_divide", "binary_cross_entropy_with_logits", "masked_fill", "contiguous", "lift_fresh"]
+)  # not tagged so
+REDUCTIONS = frozenset(["sum", "mean", "logsumexp", "amax", "amin", "prod", "any", "all", "var", "std", "norm", "nansum"])
+ALONG = frozenset(["_softmax", "_log_softmax", "softmax", "log_softmax", "cumsum", "cumprod", "logcumsumexp"])
 
 
 def scopes(outputs: Sequence[Node], source: Node) -> dict[int, Scope]:
@@ -261,4 +302,3 @@ def _ones(scope: Any) -> Scope:
 
 def _identity(size: int) -> Scope:
     return csr_matrix((np.ones(size, np.int32), np.arange(size), np.arange(size + 1)), shape=(size, size))
-

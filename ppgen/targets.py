@@ -230,7 +230,7 @@ class LogDensity:
         Raises StartError, naming the site and row at fault; NameNotFoundError, DataError, SupportError for `at`.
         """
         shape = (len(key.chains), self.dim)
-        centre, free = self._centre(at or {})
+        centre, free = self.centre(at or {})
         position, good = centre.expand(shape), torch.zeros(shape[0], dtype=torch.bool, device=self.device)
         for attempt in range(TRIES):
             u = key.uniform(START, shape, start=attempt * self.dim).to(self.device, self.dtype)
@@ -243,7 +243,7 @@ class LogDensity:
                 radius = max(radius * 0.9, 1e-3)
         raise StartError(self.fault(position[~good][:1], None if self.at is None else self.at[~good][:1]))
 
-    def _centre(self, given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def centre(self, given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Where to begin, (dim,), and 1 for the coordinates that may move from there, 0 for those of given sites."""
         centre = torch.zeros(self.dim, dtype=self.dtype, device=self.device)
         free = torch.ones_like(centre)
