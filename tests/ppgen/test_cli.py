@@ -85,6 +85,7 @@ def test_compare_a_family_by_name(folder: Path) -> None:
     assert "waiting" in page
 
 
+@pytest.mark.filterwarnings("always::ppgen.errors.PpgenWarning")
 def test_a_classifier_takes_a_table_with_words(folder: Path) -> None:
     """Penguins without measurements are left out, which is said in one line; the classes are the states of the label."""
     result = run("fit", "gaussian-classifier", "--data", "penguins", "--out", "fit", "--param", "covariance=diagonal", *CHAINS)
@@ -101,6 +102,40 @@ def test_naive_bayes_takes_every_column_as_what_it_is(folder: Path) -> None:
     assert "species_probs" in result.output
     assert "island_probs" in result.output
     assert "body_mass_g_precision" in result.output
+
+
+@pytest.mark.filterwarnings("ignore::ppgen.errors.PpgenWarning")  # so short a run need not be trusted
+@pytest.mark.parametrize(
+    ("target", "data", "params", "title"),
+    [
+        ("hidden-markov", "earthquakes", ["emission=poisson", "initial=stationary"], "HiddenMarkov on earthquakes"),
+        ("markov-chain", "onegin", ["initial=given"], "MarkovChain on onegin"),
+        ("n-gram", "coriolanus", ["order=0"], "NGram on coriolanus"),
+    ],
+)
+def test_series_are_data_too(folder: Path, target: str, data: str, params: list[str], title: str) -> None:
+    """One series, pairs, and sequences of unequal length."""
+    given = [word for param in params for word in ("--param", param)]
+    result = run("compare", target, "--data", data, *given, "--engines", "svi", "--num-steps", "100", "--quiet", "--out", "report")
+    assert result.exit_code == 0, result.output
+    assert title in result.output
+    assert (folder / "report" / "report.html").is_file()
+
+
+def test_a_network_of_tables_is_data_and_target(folder: Path) -> None:
+    """What is known of a patient before anything is asked: published as 0.45 for bronchitis, whose `yes` comes first."""
+    from ppgen import datasets
+    from ppgen.posterior import Posterior
+
+    result = run("fit", "bayesian-network", "--data", "asia", "--engine", "enumeration", "--out", "fit", "--num-samples", "4000")
+    assert result.exit_code == 0, result.output
+    assert "bronc" in result.output
+    assert float((Posterior.load(folder / "fit").draws["bronc"] == 0).double().mean()) == pytest.approx(0.45, abs=0.04)
+    (folder / "asia.bif").write_text(datasets.load("asia").x.read_text(encoding="utf-8"))
+    (folder / "rows.csv").write_text("dysp,smoke\nyes,no\nno,yes\nyes,\n")
+    result = run("fit", "asia.bif", "--data", "rows.csv", "--engine", "enumeration", "--out", "rows", "--num-samples", "100")
+    assert result.exit_code == 0, result.output
+    assert Posterior.load(folder / "rows").draws["bronc"].shape == (1, 100, 3)
 
 
 @pytest.mark.filterwarnings("ignore::ppgen.errors.PpgenWarning")  # so short a run need not be trusted
@@ -178,6 +213,9 @@ DATA = ("--data", "my.csv")
         (("fit", "gaussian-mixture", "--data", "old-faithful", "--param", "num_components=two"), "num_components must be int, not 'two'"),
         (("fit", "naive-bayes", "--data", "my.csv", "--label", "width"), "no column 'width'"),
         (("fit", "stochastic-block-model", "--data", "old-faithful"), "ppgen:"),
+        (("fit", "asia.bif", "--data", "my.csv"), "asia.bif"),
+        (("fit", "bayesian-network", "--data", "asia", "--param", "learned=perhaps"), "learned must be bool, not 'perhaps'"),
+        (("fit", "hidden-markov", "--data", "earthquakes", "--param", "emission=poison"), "poisson"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
