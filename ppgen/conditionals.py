@@ -5,14 +5,14 @@
 all exact, by elimination over the recorded factors. A leading dimension n is any number of points theta.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .assignments import Assignments, once
-from .drawing_back import Drawing
+from .drawing_back import CHUNK, Drawing
 from .elimination import Elimination
 from .errors import NameNotFoundError
 from .keys import Key
@@ -55,7 +55,8 @@ class Conditionals:
 
     def log_evidence(self, values: Mapping[str, Tensor], count: int) -> Tensor:
         """(n,): log p(observed, continuous values), nats, without Jacobians; discrete sites are summed out."""
-        return self.log_evidence_of(self.factors(values, count), count)
+        parts = [self.log_evidence_of(self.factors(some, n), n) for some, n in self._parts(values, count)]
+        return torch.cat(parts)
 
     def log_evidence_of(self, factors: Mapping[str, Tensor], count: int) -> Tensor:
         """(n,): of factors as `factors` gives them, or changed since."""
@@ -64,6 +65,13 @@ class Conditionals:
             for names, plan in self.pruned:
                 total = total + plan.run_scaled([once(factors[n]) for n in names]) * self._scales[names[0]]
         return self._plain(factors, count) + total
+
+    def _parts(self, values: Mapping[str, Tensor], count: int) -> Iterator[tuple[Mapping[str, Tensor], int]]:
+        """So many points at a time as their largest tables allow."""
+        largest = max((plan.largest for _, plan in self.joint.components), default=1)
+        size = max(1, CHUNK // max(1, largest)) if values else count
+        for start in range(0, count, size):
+            yield {n: v[start : start + size] for n, v in values.items()}, min(size, count - start)
 
     @cached_property
     def _scales(self) -> dict[str, float]:
@@ -83,6 +91,9 @@ class Conditionals:
 
         These are the derivatives of the log evidence by the factors.
         """
+        return _joined([self._weights(some, n) for some, n in self._parts(values, count)])
+
+    def _weights(self, values: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
         factors = self.factors(values, count)
         out = {n: torch.ones_like(t) for n, t in factors.items()}
         for names, plan in self.joint.components:
@@ -98,6 +109,9 @@ class Conditionals:
         if unknown := sorted(set(names or ()) - set(self.support)):
             raise NameNotFoundError(f"no discrete site named {', '.join(unknown)}; there are {', '.join(self.support) or 'none'}")
         asked = tuple(self.support if names is None else names)
+        return _joined([self._marginals(some, n, asked) for some, n in self._parts(values, count)])
+
+    def _marginals(self, values: Mapping[str, Tensor], count: int, asked: tuple[str, ...]) -> dict[str, Tensor]:
         factors = self.factors(values, count)
         out: dict[str, Tensor] = {}
         for sites, probed, plan in self._probed(asked):
@@ -145,6 +159,10 @@ class Conditionals:
     def mode(self, values: Mapping[str, Tensor], count: int) -> tuple[dict[str, Tensor], Tensor]:
         """Discrete site -> its value in the most probable joint assignment, (n, *shape), and log p(observed, assignment, continuous
         values), (n,). Of equally probable ones that of the lowest indices, the sites taken in the order of the elimination."""
+        parts = [self._mode(some, n) for some, n in self._parts(values, count)]
+        return _joined([values for values, _ in parts]), torch.cat([log_p for _, log_p in parts])
+
+    def _mode(self, values: Mapping[str, Tensor], count: int) -> tuple[dict[str, Tensor], Tensor]:
         factors = self.factors(values, count)
         total = self._plain(factors, count)
         out: dict[str, Tensor] = {}
@@ -153,6 +171,10 @@ class Conditionals:
             total = total + plan.total(slots) * self._scales[names[0]]
             out |= {n: self.assignments.values(n, a) for n, a in plan.assign(slots, count).items()}
         return {n: out[n] for n in self.support}, total
+
+
+def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return parts[0] if len(parts) == 1 else {n: torch.cat([p[n] for p in parts]) for n in parts[0]}
 
 
 def _slopes(f: Callable[[list[Tensor]], Tensor], tensors: Sequence[Tensor], wanted: Sequence[int]) -> tuple[Tensor, ...]:

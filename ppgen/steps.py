@@ -8,10 +8,10 @@
 Tables are tensors whose last dimensions have names; any batch dimension may stand before them.
 """
 
-import functools
 import math
 import string
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, reduce
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -131,8 +131,8 @@ class Sum:
         self.product = tuple(dict.fromkeys(d for t in tables for d in t.dims))
         self.dims = tuple(d for d in self.product if d != site)
         self.axis = self.product.index(site) - len(self.product)
-        self._pairs = self._contractions()
 
+    @cached_property
     def _contractions(self) -> list[tuple[int, str]]:
         """Tables one after the other, small ones first, each with the equation that multiplies it into those before; the last one
         also sums."""
@@ -154,7 +154,7 @@ class Sum:
         return math.prod(self.sizes[d] for d in self.product)
 
     def _multiplied(self, slots: Sequence[Tensor]) -> Tensor:
-        return functools.reduce(torch.add, (align(slots[t.slot], t.dims, self.product) for t in self.tables))
+        return reduce(torch.add, (align(slots[t.slot], t.dims, self.product) for t in self.tables))
 
     def sum(self, slots: Sequence[Tensor]) -> Tensor:
         return log_sum_exp(self._multiplied(slots), self.axis)
@@ -165,18 +165,18 @@ class Sum:
     def scaled(self, slots: Sequence[Scaled]) -> Scaled:
         given = [_tamed(slots[t.slot], t.sites) for t in self.tables]
         low, high = sum(t.low for t in given), sum(t.high for t in given)
-        value = given[self._pairs[0][0]].value
+        value = given[self._contractions[0][0]].value
         limit = 0.9 * room(value.dtype)
         if not (low > -limit and high + math.log(self.sizes[self.site]) < limit):
             raise LostWeightError
         if len(given) == 1:
             value = value.sum(self.axis)
-        for i, equation in self._pairs[1:]:
+        for i, equation in self._contractions[1:]:
             value = torch.einsum(equation, value, given[i].value)
         shifts = [
             align(g.shift, t.dims, self.product).squeeze(self.axis) for g, t in zip(given, self.tables, strict=True) if g.shift is not None
         ]
-        shift = functools.reduce(torch.add, shifts) if shifts else None
+        shift = reduce(torch.add, shifts) if shifts else None
         return Scaled(value, shift, low, high + math.log(self.sizes[self.site]))
 
     def assign(self, slots: Sequence[Tensor], drawn: Mapping[str, Assignment], count: int, noise: Noise | None) -> dict[str, Assignment]:
@@ -268,7 +268,7 @@ class Chain:
 
     def _multiplied(self, slots: Sequence[Tensor], tables: Sequence[Table], earlier: Sequence[str]) -> Tensor:
         target = [*self.dims, self.time, *earlier, *self.sites]
-        return functools.reduce(torch.add, (align(slots[t.slot], t.dims, target) for t in tables))
+        return reduce(torch.add, (align(slots[t.slot], t.dims, target) for t in tables))
 
     def sum(self, slots: Sequence[Tensor]) -> Tensor:
         return path_log_sum(*self.weights(slots))

@@ -285,3 +285,18 @@ def test_held_sites_are_given() -> None:
     torch.testing.assert_close(conditionals.log_evidence(values, 2), other.log_evidence({}, 2))
     torch.testing.assert_close(conditionals.marginals(values, 2)["up"], other.marginals({}, 2)["up"])
     assert set(conditionals.support) == {"idle", "up"}
+
+
+def test_many_points_are_taken_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    conditionals = Conditionals(Program(mixture, X))
+    values = {"loc": torch.randn(11, 3, dtype=DOUBLE, generator=torch.Generator().manual_seed(0)) * 4}
+
+    def everything() -> list[Tensor]:
+        mode, log_p = conditionals.mode(values, 11)
+        weights, marginals = conditionals.weights(values, 11), conditionals.marginals(values, 11)
+        return [conditionals.log_evidence(values, 11), log_p, mode["z"], weights["x"], weights["loc"], marginals["z"]]
+
+    whole = everything()
+    monkeypatch.setattr("ppgen.conditionals.CHUNK", 4 * 12)  # cells of four points
+    for a, b in zip(everything(), whole, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=0)
