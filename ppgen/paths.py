@@ -291,12 +291,12 @@ class _Paths(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[None, Tensor, Tensor]:
         pairs, local, unary, of_pairs = ctx.saved_tensors
         if torch.is_grad_enabled():  # for a second derivative
-            _, of_pairs, unary = _by_tree(pairs, local)
+            of_pairs, unary = _by_tree(pairs, local)[1:]
         by_pairs = gradient[:, None, None, None] * of_pairs
         return None, by_pairs.sum(0, keepdim=True) if len(pairs) < len(local) else by_pairs, gradient[:, None, None] * unary
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], what: str, pairs: Tensor, local: Tensor) -> tuple[Any, Any]:
+    def vmap(info: Any, in_dims: tuple[Any, ...], what: str, pairs: Tensor, local: Tensor) -> tuple[Any, Any]:
         """More chains; pairs that all of them share stay shared."""
         _, of_pairs, of_local = in_dims
         size, chains = info.batch_size, local.shape[0 if of_local is None or of_local > 0 else 1]
@@ -304,5 +304,5 @@ class _Paths(torch.autograd.Function):
         if of_pairs is not None or len(pairs) > 1:
             pairs = pairs.expand(size, *pairs.shape) if of_pairs is None else pairs.movedim(of_pairs, 0)
             pairs = pairs.expand(size, chains, *pairs.shape[2:]).flatten(0, 1)
-        outputs = _Paths.apply(what, pairs, wide.flatten(0, 1))
+        outputs: tuple[Tensor, ...] = _Paths.apply(what, pairs, wide.flatten(0, 1))
         return tuple(o.unflatten(0, (size, chains)) for o in outputs), (0,) * len(outputs)

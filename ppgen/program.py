@@ -221,7 +221,7 @@ class Program:
                 raise ProgramError(f"data_plate {self._data_plate!r} is no plate of program {self.name!r}; it has {sorted(self.plates)}")
             return self._data_plate
         common = set.intersection(*[set(s.plates) for s in self.observed]) if self.observed else set()
-        common -= {s.time for s in self.latent}  # type: ignore[arg-type]
+        common -= {s.time for s in self.latent}
         return min(common, key=lambda p: self.plates[p].dim, default=None)
 
     # Other programs from this one
