@@ -107,20 +107,22 @@ class Answers(Family):
         would have to be integrated out).
         """
         targets, given = self._targets(targets), self._given(evidence)
-        joint = sum(t not in given.values for t in targets) == 1
-        answer = self._answer(Query(targets, frozenset(given.values), joint=joint), given, marginals=not joint)
-        found = dict(answer.marginals)
-        log_evidence = answer.log_value
-        if joint:
-            (target,) = (t for t in targets if t not in given.values)
-            log_evidence = answer.log_value.logsumexp(-1)
-            found[target] = (answer.log_value - log_evidence[:, None]).exp()
-        self._refuse_impossible(log_evidence, given)
-        for name in set(targets) & set(given.values):
+        hidden = tuple(t for t in targets if t not in given.values)
+        query = Query(hidden, frozenset(given.values), joint=len(hidden) == 1)
+        answer = self._answer(query, given, marginals=not query.joint)
+        self._refuse_impossible(answer.log_value, given)
+        if query.joint:
+            found = {hidden[0]: answer.log_value.softmax(-1)}
+        else:
+            slices = self._pattern(query).slices
+            found = {n: answer.marginals[:, slices[n]] for n in hidden} if given.many else {}
+        for name in given.values.keys() & set(targets):
             found[name] = torch.nn.functional.one_hot(given.values[name].long(), len(self.states[name])).double()
         if given.many:
             return {n: found[n] for n in targets}
-        return {n: dict(zip(self.states[n], found[n][0].tolist(), strict=True)) for n in targets}
+        row = answer.marginals[0].tolist()
+        named = {n: found[n][0].tolist() if n in found else row[slices[n]] for n in targets}
+        return {n: dict(zip(self.states[n], probs, strict=True)) for n, probs in named.items()}
 
     def joint(self, targets: Sequence[str], evidence: Evidence | None = None) -> Tensor:
         """Posterior probabilities of all assignments of several variables: (*states of the targets); of many rows (N, *states). Raises
@@ -129,9 +131,8 @@ class Answers(Family):
         if seen := [t for t in targets if t in given.values]:
             raise ProgramError(f"{', '.join(map(repr, seen))} is both a target and evidence; leave it out of the targets")
         log = self._answer(Query(tuple(sorted(targets)), frozenset(given.values), joint=True), given).log_value
-        log_evidence = log.flatten(1).logsumexp(1)
-        self._refuse_impossible(log_evidence, given)
-        probs = (log - log_evidence.reshape(-1, *[1] * len(targets))).exp()
+        self._refuse_impossible(log, given)
+        probs = log.flatten(1).softmax(-1).reshape(log.shape)
         probs = probs.permute(0, *(1 + sorted(targets).index(t) for t in targets))
         return probs if given.many else probs[0]
 
@@ -159,8 +160,8 @@ class Answers(Family):
         for name in targets:
             if self._known(name) not in self.states:
                 raise ProgramError(f"{name!r} has no states; draw it from the program: NUTS().run(network, x)")
-            if targets.count(name) > 1:
-                raise ProgramError(f"target {name!r} is there twice")
+        if len(set(targets)) < len(targets):
+            raise ProgramError(f"target {next(n for n in targets if targets.count(n) > 1)!r} is there twice")
         return targets
 
     def _given(self, evidence: Evidence | None) -> "Given":
@@ -177,9 +178,14 @@ class Answers(Family):
 
     def _vector(self) -> Tensor:
         """All tables, as they are now."""
-        if self._numbers is None or self._numbers.stale(self._variables):
+        if self._numbers is None or self._numbers.stale:
             self._numbers = Numbers(self._variables)
         return self._numbers.vector
+
+    def _apply(self, *args: Any) -> Any:
+        """Tensors are replaced: .float(), .to(device)."""
+        self._numbers = None
+        return super()._apply(*args)
 
     def _pattern(self, query: Query) -> Pattern:
         if query not in self._patterns:
@@ -192,8 +198,10 @@ class Answers(Family):
         return self._pattern(query)(self._vector(), given.values, given.rows, marginals=marginals)
 
     def _refuse_impossible(self, log_evidence: Tensor, given: "Given") -> None:
-        """Raise ZeroProbabilityError at the first impossible row, and name the variable at which it becomes so."""
-        impossible = log_evidence == -torch.inf
+        """Raise ZeroProbabilityError at the first impossible row of (n,) or (n, *states), and name the variable that makes it so."""
+        if not bool((log_evidence == -torch.inf).any()):
+            return
+        impossible = (log_evidence.flatten(1) == -torch.inf).all(-1) if log_evidence.dim() > 1 else log_evidence == -torch.inf
         if not bool(impossible.any()):
             return
         row = int(impossible.nonzero()[0, 0])

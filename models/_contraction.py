@@ -34,7 +34,7 @@ class Load(NamedTuple):
 
 class Contracted(NamedTuple):
     log_value: np.ndarray  # (n,) or, with kept dimensions, (n, *kept): nats
-    marginals: list[np.ndarray]  # of the summed sites, in the order of the plan, (n, K)
+    marginals: np.ndarray  # (n, sum of K) of the summed sites, as `slices` says
     lost: np.ndarray  # (n,) rows that need logarithms
 
 
@@ -50,6 +50,7 @@ class Contraction:
     """plan    of Sum steps alone
     loads   of its factors, in their order
     kept    dimensions of the result, in their order
+    slices  summed site -> where its marginals stand
     """
 
     def __init__(self, plan: Elimination, loads: Sequence[Load], kept: Sequence[str] = ()):
@@ -67,9 +68,11 @@ class Contraction:
         slots = self._narrow([place[t.slot] for t in plan.results], dims, steps)
         steps.append(Step(slots, tuple(kept), sums=False))
         dims.append(tuple(kept))
-        self.sites = [step.dims[-1] for step in steps if step.sums]
+        summed = [step.dims[-1] for step in steps if step.sums]
         self.shape = tuple(sizes[d] for d in kept)
-        self._states = [sizes[n] for n in self.sites]
+        ends = np.cumsum([0, *(sizes[n] for n in summed)]).tolist()
+        self.slices = {n: slice(*ends[i : i + 2]) for i, n in enumerate(summed)}
+        self._width = ends[-1]
         self._encode(steps, dims, sizes, loads)
 
     def _narrow(self, slots: list[int], dims: list[tuple[str, ...]], steps: list[Step]) -> tuple[int, ...]:
@@ -121,14 +124,13 @@ class Contraction:
         """numbers (cells,) of all tables, float64; evidence (n, columns), whole numbers."""
         n = len(evidence)
         value = np.empty((n, math.prod(self.shape)))
-        found = np.zeros((n, sum(self._states) if marginals else 0))
+        found = np.zeros((n, self._width if marginals else 0))
         logs, lost = np.empty(n), np.zeros(n, dtype=np.bool_)
         _contract(numbers, evidence, *self._plan, self._columns, value, logs, found, lost)
         if self.shape:
             with np.errstate(divide="ignore"):
                 logs = (np.log(value) + logs[:, None]).reshape(n, *self.shape)
-        parts = np.split(found, np.cumsum(self._states)[:-1], axis=1) if marginals and self._states else []
-        return Contracted(logs, parts, lost)
+        return Contracted(logs, found, lost)
 
 
 def _strides(own: Sequence[str], sizes: dict[str, int]) -> dict[str | None, int]:

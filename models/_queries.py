@@ -38,7 +38,7 @@ class Query(NamedTuple):
 
 class Answer(NamedTuple):
     log_value: Tensor  # (n,) log probability of the evidence, or (n, *kept) of it with each assignment of the targets; nats
-    marginals: dict[str, Tensor]  # hidden variable -> (n, K)
+    marginals: Tensor  # (n, sum of K) of the summed variables, as the pattern's `slices` says
 
 
 class Variables:
@@ -62,14 +62,20 @@ class Numbers:
     """The tables of a network, one after the other in one vector (cells,), float64."""
 
     def __init__(self, variables: Variables):
-        self.state = _state(variables)
         with torch.no_grad():
             parts = [_numbers(variables, n).double().reshape(-1) for n in variables.begin]
         self.vector = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+        self._of = [t for law in variables.laws.values() for t in (*law.parameters(), *law.buffers())]
+        self._learned = [t for t in self._of if isinstance(t, torch.nn.Parameter)]
+        self._state = self._versions()
 
-    def stale(self, variables: Variables) -> bool:
-        """Whether a parameter has changed since."""
-        return self.state != _state(variables)
+    @property
+    def stale(self) -> bool:
+        """Whether one of the tensors has changed since; that one was replaced, the network itself must tell."""
+        return self._state != self._versions()
+
+    def _versions(self) -> list[int]:
+        return [t._version for t in self._of] + [t.data_ptr() for t in self._learned]
 
 
 def _numbers(variables: Variables, name: str) -> Tensor:
@@ -78,11 +84,6 @@ def _numbers(variables: Variables, name: str) -> Tensor:
         return law.table
     device = next((t.device for t in (*law.parameters(), *law.buffers())), torch.empty(0).device)
     return table_of_law(law, [variables.sizes[n] for n in variables.families[name]], device)
-
-
-def _state(variables: Variables) -> list[tuple[int, int]]:
-    own = (t for law in variables.laws.values() for t in (*law._parameters.values(), *law._buffers.values()))
-    return [(t.data_ptr(), t._version) for t in own if t is not None]
 
 
 class Pattern:
@@ -113,7 +114,8 @@ class Pattern:
         self.summed = [n for n in self.hidden if n not in plates]
         self.plan = Elimination([Factor(d, plates) for d in self.dims], dict.fromkeys(self.summed, plates), dict(sizes), keep=plates)
         self.loads = self._loads()
-        self._contraction: Contraction | None = None
+        self.contraction = Contraction(self.plan, self.loads, self.kept)
+        self.slices = self.contraction.slices
 
     # Where the tables stand
 
@@ -154,38 +156,33 @@ class Pattern:
         return answer._replace(log_value=answer.log_value + shift.reshape(-1, *[1] * len(self.kept)))
 
     def _by_machine(self, vector: Tensor, column: Tensor, marginals: bool) -> Answer:
-        if self._contraction is None:
-            self._contraction = Contraction(self.plan, self.loads, self.kept)
-        value, found, lost = self._contraction(vector.numpy(), column.numpy(), marginals=marginals)
-        answer = Answer(torch.from_numpy(value), {n: torch.from_numpy(f) for n, f in zip(self._contraction.sites, found, strict=False)})
-        if not lost.any():
-            return answer
-        again = torch.from_numpy(lost)
-        mended = self._by_logs(vector, column[again], marginals)
-        answer.log_value[again] = mended.log_value
-        for n, found_again in mended.marginals.items():
-            answer.marginals[n][again] = found_again
+        value, found, lost = self.contraction(vector.numpy(), column.numpy(), marginals=marginals)
+        answer = Answer(torch.from_numpy(value), torch.from_numpy(found))
+        if lost.any():
+            again = torch.from_numpy(lost)
+            mended = self._by_logs(vector, column[again], marginals)
+            answer.log_value[again] = mended.log_value
+            answer.marginals[again] = mended.marginals
         return answer
 
     def _by_logs(self, vector: Tensor, column: Tensor, marginals: bool) -> Answer:
         size = max(1, CHUNK // max(1, self.plan.bytes))
         parts = [self._some_by_logs(vector, column[i : i + size], marginals) for i in range(0, len(column), size)]
-        return Answer(torch.cat([p.log_value for p in parts]), {n: torch.cat([p.marginals[n] for p in parts]) for n in parts[0].marginals})
+        return Answer(*(torch.cat(t) for t in zip(*parts, strict=True)))
 
     def _some_by_logs(self, vector: Tensor, column: Tensor, marginals: bool) -> Answer:
-        tables = self._logs(vector, column)
+        """The probability of a state is the derivative of the log value by a number added to its logarithms."""
+        tables, count = self._logs(vector, column), len(column)
         if not marginals:
-            return Answer(self.plan.run(tables).expand(len(column), *[-1] * len(self.kept)), {})
+            return Answer(self.plan.run(tables).expand(count, *[-1] * len(self.kept)), vector.new_zeros(count, 0))
+        probe = vector.new_zeros(count, sum(self.variables.sizes[n] for n in self.slices)).requires_grad_()
         with torch.enable_grad():
-            probes = {n: vector.new_zeros(len(column), self.variables.sizes[n]).requires_grad_() for n in self.summed}
             own = dict(zip(self.names, self.dims, strict=True))
-            tables = [
-                t + probes[n].reshape(len(column), *[1] * (len(own[n]) - 1), -1) if n in probes else t
-                for n, t in zip(self.names, tables, strict=True)
-            ]
-            value = self.plan.run(tables).expand(len(column))
-            slopes = torch.autograd.grad(value.sum(), list(probes.values())) if probes else ()
-        return Answer(value.detach(), dict(zip(probes, slopes, strict=True)))
+            probes = {n: probe[:, s].reshape(count, *[1] * (len(own[n]) - 1), -1) for n, s in self.slices.items()}
+            tables = [t + probes[n] if n in probes else t for n, t in zip(self.names, tables, strict=True)]
+            value = self.plan.run(tables).expand(count)
+            slopes = torch.autograd.grad(value.sum(), probe)[0] if probes else probe
+        return Answer(value.detach(), slopes.detach())
 
     def _logs(self, vector: Tensor, column: Tensor) -> list[Tensor]:
         """Log tables of `names`, (n or 1, *dims)."""
@@ -202,8 +199,13 @@ class Pattern:
 
     def _columns(self, evidence: Mapping[str, Tensor], count: int) -> Tensor:
         """(count, columns + 1) states of the observed variables, and the number of the row."""
-        rows = torch.arange(count, device=next((v.device for v in evidence.values()), None))
-        return torch.stack([*(evidence[n].long() if n in self.variables.sizes else rows for n in self.columns), rows], -1)
+        column = np.zeros((count, len(self.columns) + 1), dtype=np.int64)
+        for i, n in enumerate(self.columns):
+            if n in self.variables.sizes:
+                column[:, i] = evidence[n].cpu().numpy()
+        if self.densities:
+            column[:, -1] = np.arange(count)
+        return torch.from_numpy(column).to(next((v.device for v in evidence.values()), None))
 
     def _with_densities(self, vector: Tensor, evidence: Mapping[str, Tensor], count: int) -> tuple[Tensor, Tensor | None]:
         """The vector with the densities of variables without states behind it; each row's are divided by their largest, whose

@@ -18,7 +18,7 @@ from ._answers import Answers
 from ._bif import Block, read_bif, write_bif
 from ._cells import Cells, by_name, found_states, read_cells
 from ._conditionals import AnyLaw, Conditional, LinearGaussian, Table, check_graph, check_prior, check_states, check_table
-from ._tree import chow_liu
+from ._search import chow_liu, hill_climbing
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
@@ -96,6 +96,22 @@ class BayesianNetwork(Answers):
         cells = read_cells(x, states, tuple(states), torch.device("cpu"))
         _refuse_missing(cells, states, "chow_liu")
         graph = chow_liu({n: v.numpy() for n, v in cells.values.items()}, {n: len(s) for n, s in states.items()}, smoothing)
+        return cls(graph, states=states).fitted(x, smoothing=smoothing)
+
+    @classmethod
+    def hill_climbing(
+        cls, x: Any, *, states: Mapping[str, Sequence[str]] | None = None, score: str = "bic", smoothing: float = 0.5
+    ) -> "BayesianNetwork":
+        """A network of high score of complete data, by greedy steps (a local maximum), with tables as `chow_liu` has them. Needs pyAgrum.
+
+        score   bic, aic, bdeu, bd or k2
+
+        Source: Heckerman, Geiger & Chickering, Machine Learning 20, 1995.
+        """
+        states = states or found_states(x)
+        cells = read_cells(x, states, tuple(states), torch.device("cpu"))
+        _refuse_missing(cells, states, "hill_climbing")
+        graph = hill_climbing({n: v.numpy() for n, v in cells.values.items()}, {n: len(s) for n, s in states.items()}, score)
         return cls(graph, states=states).fitted(x, smoothing=smoothing)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The tree of Chow and Liu."""
+"""Graphs from data: the tree of Chow and Liu, and hill climbing by a library."""
 
 import itertools
 from collections.abc import Mapping
@@ -6,7 +6,11 @@ from collections.abc import Mapping
 import networkx as nx
 import numpy as np
 
-__all__ = ["chow_liu", "pair_counts"]
+from ..errors import NameNotFoundError, ProgramError
+
+__all__ = ["SCORES", "chow_liu", "hill_climbing"]
+
+SCORES = ("aic", "bd", "bdeu", "bic", "k2")
 
 
 def chow_liu(x: Mapping[str, np.ndarray], sizes: Mapping[str, int], smoothing: float) -> nx.DiGraph:
@@ -37,3 +41,26 @@ def _mutual_information(joint: np.ndarray) -> float:
     apart = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     some = joint > 0
     return float((joint[some] * np.log(joint[some] / apart[some])).sum())
+
+
+def hill_climbing(x: Mapping[str, np.ndarray], sizes: Mapping[str, int], score: str) -> nx.DiGraph:
+    """By pyAgrum: arcs are added, removed and turned round while the score grows."""
+    if score not in SCORES:
+        raise NameNotFoundError(f"no score {score!r}; there are {', '.join(SCORES)}")
+    try:
+        import pyagrum  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise ProgramError("hill climbing needs pyAgrum: pip install pyagrum; chow_liu needs nothing") from error
+    import pandas as pd
+
+    blank = pyagrum.BayesNet()
+    for name, size in sizes.items():
+        blank.add(pyagrum.LabelizedVariable(name, "", [str(i) for i in range(size)]))
+    learner = pyagrum.BNLearner(pd.DataFrame({n: v.astype(str) for n, v in x.items()}), blank)
+    learner.useGreedyHillClimbing()
+    getattr(learner, {"aic": "useScoreAIC", "bd": "useScoreBD", "bdeu": "useScoreBDeu", "bic": "useScoreBIC", "k2": "useScoreK2"}[score])()
+    found, names = learner.learnDAG(), learner.names()
+    graph = nx.DiGraph()
+    graph.add_nodes_from(x)
+    graph.add_edges_from(sorted((names[a], names[b]) for a, b in found.arcs()))
+    return graph
