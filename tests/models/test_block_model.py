@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ppgen import sample
+from ppgen.diagnostics import ess_and_rhat
 from ppgen.errors import CostError, DataError, EliminationError, NameNotFoundError, PpgenError, ProgramError
-from ppgen.inference import NUTS, SVI, ImportanceSampling
+from ppgen.inference import NUTS, SVI, Gibbs, ImportanceSampling
 from ppgen.models import StochasticBlockModel
 from ppgen.models._block_graph import BlockGraph, Pairs
 from tests.models.cases_block_model import TWO_TRIANGLES, TWO_WAYS
@@ -291,6 +292,21 @@ def test_nuts_given_communities_is_conjugate() -> None:
             assert row["ess_bulk"] > 400
             assert abs(row["mean"] - float(mean)) < 4.5 * row["mcse_mean"]
             assert row["sd"] == pytest.approx(float(sd), rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "how"), [("bernoulli", "auto"), ("degrees", "sweep"), ("directed", "sweep")])
+def test_gibbs_has_the_exact_posterior(name: str, how: str) -> None:
+    """How often each two nodes share a community, against all labelings, in Monte Carlo standard errors."""
+    family, graph = FAMILIES[name]
+    posterior = Gibbs(num_warmup=300, num_samples=1500, discrete=how, target_accept_prob=0.97, progress=False).run(family, graph)
+    community = posterior.draws["community"]
+    exact = family.exact(graph)["marginals"]["together"]
+    rows, columns = torch.triu_indices(len(exact), len(exact), 1)
+    together = (community[..., rows] == community[..., columns]).double()  # (chains, draws, pairs)
+    ess = torch.as_tensor(ess_and_rhat(together.numpy())[0])
+    assert (ess > 200).all()
+    error = together.reshape(-1, len(rows)).std(0) / ess.sqrt()
+    assert ((together.mean((0, 1)) - exact[rows, columns]).abs() < 4.5 * error).all()
 
 
 def test_engines_that_sum_out_say_why_they_cannot() -> None:
