@@ -111,7 +111,8 @@ def chain(job_address, sweep_address, max_tree_depth):  # type: ignore[no-untype
         if sweep_at(sweep_address).steps > 0:
             draw_jointly(job_at(job_address), sweep_at(sweep_address))
         else:
-            yield from visit(job_address, sweep_address)
+            for request in visit(job_address, sweep_address):  # noqa: UP028  Numba has no `yield from`
+                yield request
         begin(job_at(job_address))
         yield GRADIENT
         arrive(job_at(job_address))
@@ -188,7 +189,7 @@ def chosen(count, weights, total, u):  # type: ignore[no-untyped-def]
 
 
 @part
-def sum_out(sweep):  # type: ignore[no-untyped-def]
+def sum_out(sweep):  # type: ignore[no-untyped-def]  # noqa: C901
     """One element after the other, in order; what is left of each step are the weights of its values given the others."""
     values, sizes, digits = doubles(sweep.values), integers(sweep.sizes), integers(sweep.digits)
     element, other_first, others = integers(sweep.element), integers(sweep.other_first), integers(sweep.others)

@@ -136,12 +136,12 @@ def _covering(size: Numbers, offset: Numbers, first: Numbers, scope: Numbers, st
 def _next_row(size, offset, first, scope, stride, row_of, number):  # type: ignore[no-untyped-def]
     """An assignment that shows many cells which none has shown: entry after entry, in random order, the first such cell that agrees
     with what is fixed already, beginning anywhere."""
-    np.random.seed(number)
+    np.random.seed(number)  # noqa: NPY002  Numba's own, seeded here
     entries = len(first) - 1
-    row, order = np.full(len(size), -1, np.int64), np.random.permutation(entries)
+    row, order = np.full(len(size), -1, np.int64), np.random.permutation(entries)  # noqa: NPY002  Numba's own, seeded here
     for i in order:
         cells = offset[i + 1] - offset[i]
-        start = np.random.randint(cells)
+        start = np.random.randint(cells)  # noqa: NPY002  Numba's own, seeded here
         for c in range(cells):
             cell = (start + c) % cells
             if row_of[offset[i] + cell] >= 0:
@@ -158,7 +158,7 @@ def _next_row(size, offset, first, scope, stride, row_of, number):  # type: igno
                 break
     for e in range(len(size)):
         if row[e] < 0:
-            row[e] = np.random.randint(max(size[e], 1))
+            row[e] = np.random.randint(max(size[e], 1))  # noqa: NPY002  Numba's own, seeded here
     return row
 
 

@@ -8,7 +8,6 @@ What depends on no held element is left out: it changes no conditional.
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -61,10 +60,13 @@ class Terms:
 
         def entries(*inputs: Tensor) -> list[Tensor]:
             outputs = graph(*inputs)
-            return [
-                reduce(torch.mul, (outputs[place[id(c)]].reshape(()) for c in t.coefficients), outputs[place[id(t.node)]] * t.number).reshape(-1)
-                for t in chosen
-            ]  # fmt: skip
+            values = []
+            for term in chosen:
+                value = outputs[place[id(term.node)]] * term.number
+                for c in term.coefficients:
+                    value = value * outputs[place[id(c)]].reshape(())
+                values.append(value.reshape(-1))
+            return values
 
         return entries
 

@@ -237,9 +237,9 @@ def _product(rule: _Rule) -> Scope | None:
     """Matrices, or batches of them: entry (i, j) depends on row i and column j."""
     left, right = (rule.given[k] for k in (("mat1", "mat2") if rule.name == "addmm" else ("self", "mat2")))
     shape, found = tuple(rule.node.value.shape), []
-    for node, dim in ((left, -1), (right, -2)):
+    for node, from_end in ((left, 1), (right, 2)):
         if id(node) in rule.found:
-            dim %= node.value.dim()
+            dim = node.value.dim() - from_end
             kept = [1 if d == dim else n for d, n in enumerate(node.value.shape)]
             labels = torch.arange(math.prod(kept)).reshape(kept).expand(shape)
             found.append(rule.reduced(node, [dim])[labels.reshape(-1).numpy()])
