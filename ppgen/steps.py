@@ -2,7 +2,8 @@
 
     sum      logarithms of sums; differentiable, and recordable: no decision depends on a value
     max      logarithms of the largest terms
-    scaled   sums of products themselves, `value * exp(shift)`, several times as fast; as exact as logarithms, or refused (LostWeightError)
+    scaled   sums of products themselves, `value * exp(shift)`; as exact as logarithms (every product that is not 0 is a number of full
+             precision, sums have no cancellation: the two agree to 1e-12), or refused (LostWeightError)
     assign   backwards: values of the sites that the step removed, given those of the sites that were removed later
 
 Tables are tensors whose last dimensions have names; any batch dimension may stand before them.
