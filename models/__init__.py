@@ -6,8 +6,10 @@ from .classifier import GaussianClassifier
 from .coin import CoinTosses
 from .heights import Heights
 from .hidden_markov import HiddenMarkov
+from .markov_chain import MarkovChain
 from .mixture import GaussianMixture, MixtureOf
 from .naive_bayes import NaiveBayes
+from .ngram import NGram
 
 __all__ = [
     "BayesianNetwork",
@@ -17,7 +19,9 @@ __all__ = [
     "Heights",
     "HiddenMarkov",
     "LinearGaussian",
+    "MarkovChain",
     "MixtureOf",
+    "NGram",
     "NaiveBayes",
     "StochasticBlockModel",
 ]

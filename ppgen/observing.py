@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import biject_to
 
+from .chains import chain_of
 from .errors import DataError, SupportError
 
 __all__ = ["check_observed", "count_once", "hide_masked", "missing_rows"]
@@ -25,8 +26,8 @@ def hide_masked(msg: Any) -> Any:
     """The observed value with what its mask hides replaced by a value inside the support. A NaN there would not count,
     but its gradient is nan: 0 * nan."""
     value, fn, mask = msg["value"], msg["fn"], mask_of(msg)
-    if not isinstance(mask, Tensor) or not isinstance(value, Tensor):
-        return value
+    if not isinstance(mask, Tensor) or not isinstance(value, Tensor) or chain_of(fn) is not None:
+        return value  # what is masked in an observed chain is still what the next state comes from
     batch = value.shape[: value.dim() - fn.event_dim]
     if np.broadcast_shapes(mask.shape, batch) != batch:
         return value
