@@ -172,10 +172,13 @@ class SVI(SteppingEngine):
     def _drawn(self, program: Program, target: Objective, params: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor | None, str]:
         """Draws of the pair (1, draws, *shape) and their log weights (draws,), and what is to be said of them. Discrete sites are
         drawn back; where they cannot be, a bound has learned the guide all the same, and they are drawn from it."""
+        bounded, whole = isinstance(target.density, Unread), target
         try:
-            bounded = isinstance(target.density, Unread)
-            whole = self._objective(program, None, start=target.start) if bounded or target.program.batch_size is not None else target
+            if bounded or target.program.batch_size is not None:
+                whole = self._objective(program, None, start=target.start)
         except (EliminationError, CostError) as error:
+            if not bounded:
+                raise
             drawn, log_weights = held_draws(program, self.num_samples, self.seed)
             note = f"discrete sites as the guide has them, for they cannot be summed out: {error}"
             if log_weights is None:
