@@ -48,10 +48,9 @@ class HeldSite:
     def value(self, index: Tensor) -> Tensor:
         """(*batch, elements) whole numbers -> (*batch, *shape)."""
         batch = index.shape[:-1]
-        if self.counts:
-            value = index.to(self.dtype) + self.lowest if self.lowest else index.to(self.dtype)
-        else:
-            value = self.values[index]  # type: ignore[index]
+        value = index.to(self.dtype) if self.counts else self.values[index]  # type: ignore[index]
+        if self.lowest:
+            value = value + self.lowest
         return value.reshape((*batch, *self.shape))
 
     def index(self, value: Tensor) -> Tensor:

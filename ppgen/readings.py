@@ -176,15 +176,26 @@ class RecordedReading:
     def lowered(self, function: Callable[..., Sequence[Tensor]], points: Sequence[Tensor]) -> Any:
         """A function of (*points, *others), without a gradient, lowered as the density is: machine code goes from point to point, all else
         has a leading dimension of points. points: examples. Called with points alone. Raises LoweringError."""
-        others = self._others
-        many = self.lowering != "native"
-        copies = [t.detach().clone() for t in (*(p if many else p[0] for p in points), *others)]
-        tape = Tape()
-        given = [tape.input(t, f"input {i}") for i, t in enumerate(copies)]
+        if self.lowering == "native":
+            return self._built(function, [p[0] for p in points])
+        runs: dict[int, Any] = {}  # by the number of points
+
+        def run(given: Sequence[Tensor]) -> Sequence[Tensor]:
+            count = len(given[0])
+            if count not in runs:
+                runs[count] = self._built(lambda *a: over_rows(function, a[: len(given)], a[len(given) :]), given)
+            return runs[count](given)
+
+        return run
+
+    def _built(self, function: Callable[..., Sequence[Tensor]], given: Sequence[Tensor]) -> Any:
+        tape, count = Tape(), len(given)
+        copies = [t.detach().clone() for t in (*given, *self._others)]
+        inputs = [tape.input(t, f"input {i}") for i, t in enumerate(copies)]
         with torch.no_grad(), tape:
-            outputs = over_rows(function, copies[: len(points)], copies[len(points) :]) if many else function(*copies)
-        graph = simplify(cut(tape, given, [tape.node(t) for t in outputs], slow=range(len(points), len(copies))))
-        return lower(self.lowering, graph, self.dtype, self.asked).prepare(others)
+            outputs = function(*copies)
+        graph = simplify(cut(tape, inputs, [tape.node(t) for t in outputs], slow=range(count, len(copies))))
+        return lower(self.lowering, graph, self.dtype, self.asked).prepare(self._others)
 
     def constrain(self, position: Tensor) -> dict[str, Tensor]:
         return dict(zip(self.continuous, self._over(self._graph("constrain"), [position], len(position)), strict=True))
