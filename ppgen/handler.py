@@ -25,7 +25,7 @@ from .chains import chain_of
 from .elimination import previous
 from .errors import EliminationError, ProgramError
 from .observing import check_observed, count_once, hide_masked, mask_of
-from .sites import Latent, Plate, Site, distribution_name, kind_of
+from .sites import Latent, Plate, Site, as_validation_is, distribution_name, kind_of
 
 __all__ = ["Evaluation", "Swap"]
 
@@ -188,7 +188,8 @@ class Evaluation(EnumMessenger):
     def _site(self, msg: Any, kind: str, raw: Any, latent: Latent | None) -> Site:
         name, fn, value = msg["name"], msg["fn"], msg["value"]
         discrete = kind == "latent" and latent is None
-        log_prob, in_pairs = self._log_prob(msg, discrete or kind == "held")
+        with as_validation_is(fn):
+            log_prob, in_pairs = self._log_prob(msg, discrete or kind == "held")
         if discrete and name.endswith("_unobserved") and isinstance(msg["mask"], Tensor):
             log_prob = count_once(log_prob, value, fn, msg["mask"])
         frames = sorted((f for f in msg["cond_indep_stack"] if f.vectorized), key=lambda f: f.dim)

@@ -1,6 +1,7 @@
 """What one run of a program finds: its sites and plates, and what a distribution tells without being sampled."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -9,9 +10,10 @@ import torch
 from pyro.poutine.condition_messenger import ConditionMessenger
 from pyro.poutine.runtime import _PYRO_STACK
 from torch import Tensor
+from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
-__all__ = ["Latent", "Plate", "Site"]
+__all__ = ["Latent", "Plate", "Site", "as_validation_is"]
 
 
 class Plate(NamedTuple):
@@ -88,6 +90,28 @@ def bases(fn: Any) -> Iterator[Any]:
     while hasattr(fn, "base_dist"):
         fn = fn.base_dist
         yield fn
+
+
+@contextmanager
+def as_validation_is(fn: Any) -> Iterator[None]:
+    """A distribution that was made outside of a run may have set out to validate whatever becomes of the global setting; here the
+    global one counts. Its checks read values back, which no recording can have."""
+    parts = [] if Distribution._validate_args else [p for p in _parts(fn) if p.__dict__.get("_validate_args")]
+    for p in parts:
+        p._validate_args = False
+    try:
+        yield
+    finally:
+        for p in parts:
+            p._validate_args = True
+
+
+def _parts(fn: Any) -> Iterator[Any]:
+    """A distribution and all that it is made of."""
+    yield fn
+    for value in list(vars(fn).values()):
+        if isinstance(value, Distribution):
+            yield from _parts(value)
 
 
 def is_a(fn: Any, kind: type | tuple[type, ...]) -> bool:

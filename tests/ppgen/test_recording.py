@@ -257,3 +257,21 @@ def test_a_mask_of_data_writes(values: int) -> None:
         got = density.bind(data={"mask": other}).value_and_grad(at)
         expected = LogDensity(Program(model, y, other), lowering="eager").value_and_grad(at)
         assert all(torch.allclose(g, e, atol=1e-5) for g, e in zip(got, expected, strict=True))
+
+
+def test_distributions_made_outside_of_the_program_are_recorded_too() -> None:
+    """They validate what they are given, which reads values; a recording leaves that out and leaves them as they were."""
+    prior = dist.Beta(2.0, 3.0).expand([3]).to_event(1)
+    noise = dist.MixtureSameFamily(dist.Categorical(torch.tensor([0.3, 0.7])), dist.Normal(torch.tensor([0.0, 20.0]), 5.0))
+
+    def program(x: Tensor) -> None:
+        p = pyro.sample("p", prior)
+        with pyro.plate("data", len(x)):
+            pyro.sample("x", dist.TransformedDistribution(noise, [dist.transforms.AffineTransform(p.sum(), 2.0)]), obs=x)
+
+    before = prior.base_dist._validate_args
+    density = LogDensity(Program(program, torch.tensor([12.0, -7.0, 31.0])), lowering="recorded")
+    assert density.recording is not None
+    assert prior.base_dist._validate_args == before
+    with pytest.raises(ValueError, match="support"):
+        prior.log_prob(torch.tensor([0.2, 0.4, 1.5]))
