@@ -173,8 +173,12 @@ class Answers(Family):
                 name, seen = next(iter(cells.seen.items()))
                 raise DataError(f"evidence {name!r} is missing in row {int((~seen).nonzero()[0, 0])}; ask rows of one pattern at a time")
             return Given(cells.values, cells.rows, many=True)
-        values = {n: self._number(n, v) if self._known(n) in self.states else float(v) for n, v in evidence.items()}
-        return Given({n: torch.as_tensor(np.array([v])) for n, v in values.items()}, 1, many=False)
+        numbers = [self._number(n, v) if self._known(n) in self.states else float(v) for n, v in evidence.items()]
+        if all(n in self.states for n in evidence):
+            columns = torch.from_numpy(np.array(numbers, dtype=np.int64).reshape(-1, 1)).unbind()
+        else:
+            columns = tuple(torch.as_tensor(np.array([v])) for v in numbers)
+        return Given(dict(zip(evidence, columns, strict=True)), 1, many=False)
 
     def _vector(self) -> Tensor:
         """All tables, as they are now."""

@@ -23,6 +23,7 @@ __all__ = [
     "AnyLaw", "Conditional", "LinearGaussian", "Table", "check_graph", "check_prior", "check_states", "check_table", "table_of_law",
 ]  # fmt: skip
 
+BEGIN = 50.0  # rows of data that the guide begins as if it had seen, for each row of a table
 ROUNDED = 1e-3  # how far from 1 a row may sum; files round their numbers, and every row is then divided by its sum
 
 
@@ -59,7 +60,7 @@ class Table(Conditional):
         else:
             self.register_buffer("probs", probs)
         if concentration is not None:
-            self.log_q = torch.nn.Parameter(concentration.log())
+            self.log_q = torch.nn.Parameter((concentration * BEGIN / concentration.sum(-1, keepdim=True)).log())
 
     @property
     def table(self) -> Tensor:

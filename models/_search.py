@@ -1,6 +1,7 @@
 """Graphs from data: the tree of Chow and Liu, and hill climbing by a library."""
 
 import itertools
+import warnings
 from collections.abc import Mapping
 
 import networkx as nx
@@ -48,7 +49,9 @@ def hill_climbing(x: Mapping[str, np.ndarray], sizes: Mapping[str, int], score: 
     if score not in SCORES:
         raise NameNotFoundError(f"no score {score!r}; there are {', '.join(SCORES)}")
     try:
-        import pyagrum  # type: ignore[import-not-found]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its binding crashes where its own warning becomes an error
+            import pyagrum  # type: ignore[import-not-found]
     except ImportError as error:
         raise ProgramError("hill climbing needs pyAgrum: pip install pyagrum; chow_liu needs nothing") from error
     import pandas as pd

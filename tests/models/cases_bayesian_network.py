@@ -37,7 +37,7 @@ def sprinkler(prior: float | None = None) -> BayesianNetwork:
 
 
 def _conjugate() -> Case:
-    family, x = sprinkler(prior=1.5), sample(sprinkler(), 80, seed=1)
+    family, x = sprinkler(prior=5.0), sample(sprinkler(), 80, seed=1)
     tables = family.exact(x)["posterior"]
     moments = {n: (law.mean, law.variance.sqrt()) for n, law in tables.items()}
     edges = "rain_table -> rain -> sprinkler -> wet, sprinkler_table -> sprinkler, rain -> wet, wet_table -> wet"

@@ -1,6 +1,7 @@
 """Bayesian networks: exact answers against stored ones and against every assignment, files, learning, refusals."""
 
 import copy
+import importlib.util
 import itertools
 import json
 import math
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import arviz
 import networkx as nx
 import numpy as np
 import pandas as pd
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ppgen import datasets, sample, structure
+from ppgen.engine import Engine
 from ppgen.errors import (
     CostError,
     DataError,
@@ -26,7 +29,7 @@ from ppgen.errors import (
     SupportError,
     ZeroProbabilityError,
 )
-from ppgen.inference import EM, NUTS, Enumeration
+from ppgen.inference import EM, NUTS, Enumeration, Gibbs
 from ppgen.models import BayesianNetwork, LinearGaussian
 from ppgen.program import Program
 from tests.models.cases_bayesian_network import ASIA, asia, mixed, rows, sprinkler
@@ -466,15 +469,22 @@ def test_em_with_missing_cells_reaches_the_maximum_that_em_by_hand_reaches() -> 
         assert learned.table(name).numpy() == pytest.approx(by_hand.table(name).numpy(), abs=2e-3)
 
 
-def test_enumeration_gives_the_answers_of_queries() -> None:
-    """Each row of the program's discrete sites against `query`, and its log evidence."""
-    net, x = asia(), {n: rows()[n] for n in ("xray", "dysp", "asia")}
-    posterior = Enumeration(num_samples=4000).run(net, x)
-    expected = net.query(["smoke", "lung", "either"], x)
-    for name, probs in expected.items():
-        share = (posterior.draws[name] == 0).double().mean((0, 1))  # (60,)
-        error = (probs[:, 0] * (1 - probs[:, 0]) / 4000).sqrt()
-        assert ((share - probs[:, 0]).abs() < 4.5 * error + 1e-9).all()
+@pytest.mark.parametrize("engine", [Enumeration(num_samples=4000), Gibbs(num_warmup=100, num_samples=1000, num_chains=4, progress=False)])
+def test_engines_draw_what_queries_answer(engine: Engine) -> None:
+    """Each hidden variable of six rows of evidence, within 4.5 Monte Carlo standard errors of draws whose size is counted."""
+    net, x = asia(), {n: rows()[n][:6] for n in ("xray", "dysp", "asia")}
+    posterior = engine.run(net, x)
+    for name, probs in net.query(["smoke", "lung", "either", "bronc"], x).items():
+        hit = (posterior.draws[name] == 0).double()  # (chains, draws, 6)
+        sizes = [ess(hit[..., i].numpy()) if 0.01 < probs[i, 0] < 0.99 else hit[..., i].numel() for i in range(6)]
+        assert min(sizes) > 400
+        error = (probs[:, 0] * (1 - probs[:, 0]) / torch.tensor(sizes)).sqrt()
+        assert ((hit.mean((0, 1)) - probs[:, 0]).abs() < 4.5 * error + 1e-4).all()
+
+
+def ess(x: np.ndarray) -> float:
+    """(chains, draws)"""
+    return float(arviz.ess(x, method="mean"))
 
 
 def test_missing_values_without_states_need_another_guide() -> None:
@@ -515,6 +525,18 @@ def test_the_tree_of_chow_and_liu() -> None:
     tree = BayesianNetwork.chow_liu(chains(2000))
     assert set(tree.graph.edges) == {("a", "b"), ("b", "c"), ("c", "d")}
     assert tree.states["a"] == ("0", "1", "2")
+
+
+def test_hill_climbing_finds_the_chain_or_says_what_it_needs() -> None:
+    """pyAgrum is optional."""
+    with pytest.raises(NameNotFoundError, match="no score 'mdl'; there are aic"):
+        BayesianNetwork.hill_climbing(chains(100), score="mdl")
+    if importlib.util.find_spec("pyagrum") is None:
+        with pytest.raises(ProgramError, match="pip install pyagrum"):
+            BayesianNetwork.hill_climbing(chains(100))
+    else:
+        found = BayesianNetwork.hill_climbing(chains(2000))
+        assert set(map(frozenset, found.graph.edges)) == {frozenset("ab"), frozenset("bc"), frozenset("cd")}
 
 
 def test_chow_liu_on_nltcs_reaches_the_published_likelihood() -> None:
