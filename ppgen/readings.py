@@ -19,8 +19,8 @@ from .lowering import Lowered, differentiated, lower, over_batch, over_rows
 from .program import Evaluation, FromPosition, FromValues, Program
 from .recording import Recording, device_of, read_eagerly, support_of
 from .rolling import rolled
-from .sites import Latent, Site
 from .simplify import simplify
+from .sites import Latent, Site
 from .straightline import Graph, cut
 from .tape import Tape
 
