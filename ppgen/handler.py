@@ -60,6 +60,7 @@ class Evaluation(EnumMessenger):
         self.held = held or {}
         self.params = {} if params is None else params
         self.rows = {} if rows is None else rows
+        self.buffers: dict[str, tuple[Tensor, Tensor]] = {}  # of the program's state: the run's own copy, and what there is at its end
         self.sites: dict[str, Site] = {}
         self.plates: dict[str, Plate] = {}
         self.enumerated: dict[int, str] = {}  # Pyro's id of an enumeration dimension -> its site
@@ -190,7 +191,7 @@ class Evaluation(EnumMessenger):
         discrete = kind == "latent" and latent is None
         with as_validation_is(fn):
             log_prob, in_pairs = self._log_prob(msg, discrete or kind == "held")
-        if discrete and name.endswith("_unobserved") and isinstance(msg["mask"], Tensor):
+        if (discrete or kind == "held") and name.endswith("_unobserved") and isinstance(msg["mask"], Tensor):
             log_prob = count_once(log_prob, value, fn, msg["mask"])
         frames = sorted((f for f in msg["cond_indep_stack"] if f.vectorized), key=lambda f: f.dim)
         for f in frames:

@@ -71,6 +71,9 @@ DATA = ("self", "tensors", "values", "src", "value")  # what is moved, by the na
 ELEMENTWISE = frozenset(
     ["_to_copy", "to", "floor_divide", "binary_cross_entropy_with_logits", "masked_fill", "contiguous", "lift_fresh"]
 )  # not tagged so
+SHAPED = frozenset(
+    ["new_zeros", "new_ones", "new_full", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like"]
+)  # no value is read
 REDUCTIONS = frozenset(["sum", "mean", "logsumexp", "amax", "amin", "prod", "any", "all", "var", "std", "norm", "nansum"])
 ALONG = frozenset(["_softmax", "_log_softmax", "softmax", "log_softmax", "cumsum", "cumprod", "logcumsumexp"])
 
@@ -82,6 +85,8 @@ def scopes(outputs: Sequence[Node], source: Node) -> dict[int, Scope]:
     several: dict[int, _Rule] = {}  # of operations with several outputs
     for node in above(outputs, lambda n: n is source):
         if node is source or not any(id(p) in found or id(p) in several for p in node.parents):
+            continue
+        if getattr(node.target, "_opname", "") in SHAPED:
             continue
         if node.target is item:
             found[id(node)] = several[id(node.args[0])].output(node.args[1], node.value.numel())
