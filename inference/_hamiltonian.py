@@ -103,8 +103,8 @@ class HamiltonianEngine(ChainEngine):
         return Tuning(step_size, metric, _begin(step_size), _empty(state.position))
 
     def block(self, density: LogDensity, stop: Interrupt) -> Advance:
-        workshop = self.workshop(density, stop)
         begin = time.perf_counter()
+        workshop = self.workshop(density, stop)
         with said_if_slow(f"compiling {type(self).__name__}, once on this machine", self.progress):
             workshop.compile()
         density.seconds["compile"] += time.perf_counter() - begin

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +35,7 @@ class HeldDensity(LogDensity):
     """
 
     tables: Tables
+    order: Order | None
     narrow: Any
     wide: Any
 
@@ -82,14 +82,13 @@ class HeldDensity(LogDensity):
         """All terms, by the program itself."""
         return [self.reading.value_and_grad(*points)[0]]
 
-    @cached_property
-    def order(self) -> Order | None:
-        return order_of(self.tables, min(ALL_PRODUCTS, WORTH * (self.tables.offset[-1] + self.tables.sizes.sum())))
-
-    @property
-    def cheapest(self) -> Order | None:
-        """The order of joint draws whatever they cost, None where they do not fit."""
-        return order_of(self.tables, ALL_PRODUCTS)
+    def plan(self, how: str) -> None:
+        """Find the order of joint draws: at any price that fits (joint), where it is worth its price (auto), never (sweep)."""
+        begin = time.perf_counter()
+        worth = WORTH * float(self.tables.offset[-1] + self.tables.sizes.sum())
+        most = {"joint": ALL_PRODUCTS, "auto": min(ALL_PRODUCTS, worth), "sweep": 0.0}[how]
+        self.order = order_of(self.tables, most) if most else None
+        self.seconds["record"] += time.perf_counter() - begin
 
     @property
     def kernels(self) -> "tuple[BoundKernel | None, BoundKernel | None]":

@@ -91,7 +91,8 @@ class Gibbs(HamiltonianEngine):
 
     def target(self, program: Program, dtype: torch.dtype) -> HeldDensity:
         density = HeldDensity(program, dtype=dtype, lowering=self.lowering)
-        if self.discrete == "joint" and density.cheapest is None:
+        density.plan(self.discrete)
+        if self.discrete == "joint" and density.order is None:
             raise EngineError(
                 f"{', '.join(program.discrete)} cannot be drawn jointly: too many elements meet, or a support has no end, or the program "
                 'cannot be recorded; use discrete="sweep"'
@@ -102,13 +103,10 @@ class Gibbs(HamiltonianEngine):
         return [s.name for s in program.latent]
 
     def workshop(self, density: Any, stop: Interrupt) -> ElementWorkshop:
-        return ElementWorkshop(density, self._sampler(density.dim > 0), stop.flag, self.threads, self._order(density), self.num_sweeps)
-
-    def _order(self, density: HeldDensity) -> Order | None:
-        return {"auto": lambda: density.order, "joint": lambda: density.cheapest, "sweep": lambda: None}[self.discrete]()
+        return ElementWorkshop(density, self._sampler(density.dim > 0), stop.flag, self.threads, density.order, self.num_sweeps)
 
     def init(self, density: Any, key: Key) -> tuple[Any, Tuning]:
-        order = self._order(density)
+        order = density.order
         anywhere = order is not None and not set(self.start or {}) & set(density.holding.sites)
         state = self._drawn(density, order, key) if anywhere else self._found(density, key)
         return state, self.first_tuning(density.given(state.held.to(density.device)), state, key)  # type: ignore[arg-type]
