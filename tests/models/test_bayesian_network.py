@@ -5,6 +5,7 @@ import importlib.util
 import itertools
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from ppgen.program import Program
 from tests.models.cases_bayesian_network import ASIA, asia, mixed, rows, sprinkler
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "bif"
-SHARED = Path(__file__).parents[3] / "shared" / "reference"  # large files; none of them is needed
+LARGE = Path(os.environ.get("PPGEN_REFERENCE", "none"))  # a folder of more reference files: large ones, and those without a licence
 TOLERANCE = 1e-9  # stored marginals have 12 digits
 
 
@@ -47,7 +48,7 @@ def stored() -> Iterator[tuple[Path, Path]]:
     """Networks and their queries: those of the reference folder, and the large ones where they are."""
     for queries in sorted(REFERENCE.glob("*.json")):
         yield file_of(queries.name.partition(".")[0]), queries
-    for queries in sorted((SHARED / "bif").glob("*.json")):
+    for queries in sorted((LARGE / "bif").glob("*.json")):
         if not (REFERENCE / queries.name).exists():
             (network,) = (f for f in queries.parent.glob(f"{queries.name.partition('.')[0]}.bif*") if f.suffix in (".bif", ".gz"))
             yield network, queries
@@ -541,7 +542,7 @@ def test_hill_climbing_finds_the_chain_or_says_what_it_needs() -> None:
 
 def test_chow_liu_on_nltcs_reaches_the_published_likelihood() -> None:
     """-6.7591 nats a row. The set has no licence, so it is read where it is, and elsewhere a smaller claim is tested."""
-    path = SHARED / "data" / "binary" / "nltcs.npz"
+    path = LARGE / "data" / "binary" / "nltcs.npz"
     if path.exists():
         with np.load(path) as sets:
             bits = {k: np.unpackbits(sets[k], axis=1)[:, : int(sets["nvar"])].astype(np.int64) for k in ("train", "test")}
