@@ -81,7 +81,7 @@ class ElementWorkshop(Workshop):
         steps = int(drawn.stats["n_steps"].sum()) if "n_steps" in drawn.stats else 0
         self.density.evaluations = before + steps + made * len(everyone)
         end = HeldState(*drawn.state, torch.from_numpy(elements.z.copy()))
-        return drawn._replace(state=end, others={"held": held})
+        return drawn._replace(state=end, others={"held": held})  # type: ignore[arg-type]
 
     def call(self, work: _Work, i: int) -> None:
         jobs, records = work.jobs, self.elements.records

@@ -45,7 +45,7 @@ class Terms:
         self.recording: Recording = reading.recording
         source = self.recording.tape.inputs["held"]
         outputs = [o.log_prob for o in self.recording.outputs.values()]
-        found = scopes([n for n in outputs if isinstance(n, Node)], source)
+        found = scopes(outputs, source)
         split = [t for o in self.recording.outputs.values() for t in _split(Term(o.log_prob, 1.0, (o.scale,)), found)]
         self.terms = [t for t in split if id(t.node) in found and found[id(t.node)].nnz]
         self.scopes: list[Scope] = [found[id(t.node)] for t in self.terms]

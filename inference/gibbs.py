@@ -127,8 +127,8 @@ class Gibbs(HamiltonianEngine):
             u = key.uniform(START, (chains, density.dim), start=attempt * density.dim).to(density.device, density.dtype)
             position = (centre + free * (2 * u - 1) * radius).cpu().double()
             tried = state._replace(position=torch.where(good[:, None], state.position, position))
-            tried = shop.draw(tried, one, averaging, metric, key.at(BEFORE - attempt), 1).state
-            state = HeldState(*(torch.where(_wide(good, new), old.to(new), new) for old, new in zip(state, tried, strict=True)))
+            drawn: Any = shop.draw(tried, one, averaging, metric, key.at(BEFORE - attempt), 1).state
+            state = HeldState(*(torch.where(_wide(good, new), old.to(new), new) for old, new in zip(state, drawn, strict=True)))
             good = state.log_density.isfinite() & state.gradient.isfinite().all(-1)
             if good.all():
                 return state
@@ -157,8 +157,8 @@ class Gibbs(HamiltonianEngine):
                     raise
                 continue
             value, gradient = at.value_and_grad(position)
-            numbers = (t.to("cpu", torch.float64) for t in (position, value, gradient))
-            return HeldState(*numbers, held)
+            position, value, gradient = (t.to("cpu", torch.float64) for t in (position, value, gradient))
+            return HeldState(position, value, gradient, held)
         raise StartError(fault)
 
     def note(self, stats: Mapping[str, Tensor]) -> str:
