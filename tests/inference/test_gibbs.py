@@ -152,7 +152,8 @@ def test_a_mixture_against_nuts_with_its_labels_summed_out(how: str) -> None:
     nuts = NUTS(num_samples=4000, progress=False).run(shifts, DATA)
     for site in ("loc", "scale", "shifted"):
         a, b = (p.draws[site].double().reshape(4, len(p.draws[site][0]), -1) for p in (ours, nuts))
-        for f in (lambda t: t, lambda t, mean=b.mean((0, 1)): (t - mean) ** 2):
+        mean = b.mean((0, 1))
+        for f in (lambda t: t, lambda t, mean=mean: (t - mean) ** 2):
             ess = [torch.as_tensor(ess_and_rhat(f(t).numpy())[0]) for t in (a, b)]
             assert min(e.min() for e in ess) > 300
             error = sum(f(t).reshape(-1, t.shape[-1]).var(0) / e for t, e in zip((a, b), ess, strict=True)).sqrt()
