@@ -40,6 +40,7 @@ FULL_UP_TO = 100  # dimensions; above, a full covariance has too many numbers to
 class State(NamedTuple):
     params: dict[str, Tensor]  # unconstrained leaves, by name; the optimiser writes to them in place
     optimizer: torch.optim.Optimizer
+    buffers: dict[str, Tensor]  # those that modules write while they learn, such as the running mean of a batch norm
 
 
 class Info(NamedTuple):
@@ -99,7 +100,16 @@ class SVI(SteppingEngine):
         target = self._objective(program, self.batch_size, bound=bound)
         return self._posterior(program, target, drive(self, target), begin)
 
-    def _objective(self, program: Program, batch_size: int | None, *, start: Start | None = None, bound: bool = False) -> Objective:
+    def _objective(
+        self,
+        program: Program,
+        batch_size: int | None,
+        *,
+        start: Start | None = None,
+        bound: bool = False,
+        learned: Mapping[str, Tensor] | None = None,
+    ) -> Objective:
+        """learned: buffers, where the guide is one that has learned them."""
         guide = self.guide
         if guide is None and program.family is None:
             guide = "multivariate" if program.dim <= FULL_UP_TO else "normal"
@@ -113,13 +123,15 @@ class SVI(SteppingEngine):
             lowering=self.lowering,
             start=start,
             bound=bound,
+            learns=learned is None,
+            buffers=learned,
         )
 
     def init(self, target: Objective, key: Key) -> tuple[State, Nothing]:
         if not any(p.numel() for p in target.params.values()):
             raise GuideError("nothing to learn: neither the model nor the guide has parameters")
         params = {n: p.clone().requires_grad_() for n, p in target.params.items()}
-        return State(params, self._optimizer(list(params.values()))), Nothing()
+        return State(params, self._optimizer(list(params.values())), target.buffers), Nothing()
 
     def _optimizer(self, leaves: list[Tensor]) -> torch.optim.Optimizer:
         if callable(self.optimizer):
@@ -130,13 +142,14 @@ class SVI(SteppingEngine):
         return kind(leaves, lr=self.learning_rate)  # type: ignore[call-arg]
 
     def step(self, target: Objective, state: State, tuning: Nothing, key: Key) -> tuple[State, Info]:
-        inputs = target.inputs(key)
+        inputs, buffers = target.inputs(key), state.buffers
         if not callable(self.optimizer):
             for group in state.optimizer.param_groups:
                 group["lr"] = self.learning_rate * self.final_learning_rate ** max(0.0, 2 * (key.draw + 1) / self.num_steps - 1)
 
         def closure() -> Tensor:  # LBFGS calls it several times, at several parameters
-            loss, gradient = target.value_and_grad({n: p.detach() for n, p in state.params.items()}, inputs)
+            nonlocal buffers
+            loss, gradient, buffers = target.evaluate({n: p.detach() for n, p in state.params.items()}, state.buffers, inputs)
             for n, p in state.params.items():
                 p.grad = gradient[n]
             return loss
@@ -144,7 +157,7 @@ class SVI(SteppingEngine):
         loss: Tensor = cast("Any", state.optimizer).step(closure)
         if not loss.isfinite():
             raise DataError(f"the loss is {float(loss)} at step {key.draw}; a smaller learning_rate or a guide that starts nearer may help")
-        return state, Info(loss[None])
+        return state._replace(buffers=buffers), Info(loss[None])
 
     def collect(self, state: State) -> dict[str, Tensor]:
         return {}
@@ -157,7 +170,8 @@ class SVI(SteppingEngine):
         collecting = time.perf_counter()
         params = {n: p.detach() for n, p in run.state.params.items()}
         program.set_params({n: p for n, p in params.items() if n in program.params})
-        draws, log_weights, note = self._drawn(program, target, params)
+        program.set_buffers(run.state.buffers)
+        draws, log_weights, note = self._drawn(program, target, params, run.state.buffers)
         end = time.perf_counter()
         made = provenance(self, target, {**run.seconds, "collect": end - collecting, "total": end - begin}, run.interrupted)
         return Posterior(
@@ -169,13 +183,15 @@ class SVI(SteppingEngine):
             provenance={**made, "draws": note} if note else made,
         )
 
-    def _drawn(self, program: Program, target: Objective, params: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor | None, str]:
+    def _drawn(
+        self, program: Program, target: Objective, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], Tensor | None, str]:
         """Draws of the pair (1, draws, *shape) and their log weights (draws,), and what is to be said of them. Discrete sites are
         drawn back; where they cannot be, a bound has learned the guide all the same, and they are drawn from it."""
         bounded, whole = isinstance(target.density, Unread), target
         try:
-            if bounded or target.program.batch_size is not None:
-                whole = self._objective(program, None, start=target.start)
+            if bounded or target.program.batch_size is not None or target.pair.trained:
+                whole = self._objective(program, None, start=target.start, learned=buffers)
         except (EliminationError, CostError) as error:
             if not bounded:
                 raise

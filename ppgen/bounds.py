@@ -4,7 +4,9 @@ A model gives its log joint density at values or at a position, by its graphs (`
 (`EagerModel`); a pair (`OnSites`, `OnPosition`) puts a guide on top. Inputs are tensors by name: data:*, param:*, rows:*.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -12,77 +14,138 @@ import torch
 from torch import Tensor
 
 from .elimination import align, squeeze
-from .errors import GuideError, RecordingError
-from .guides import Companion, Drawn, FlatGuide, GuideProgram, Noise, RecordedGuide, scale_of
+from .errors import GuideError
+from .guides import Companion, Drawn, FlatGuide, GuideProgram, Noise, RecordedGuide, Replay, noise_of, scale_of
 from .lowering import WHY, Lowering, check_lowering
 from .mode import Start
-from .program import FromValues, Program
-from .recording import Joint, Recording, device_of, read_eagerly, support_of
+from .program import Evaluation, FromPosition, FromValues, Program
+from .recording import Joint, Recording, device_of, support_of
 from .sites import Site
 from .targets import LogDensity
 
-__all__ = ["EagerModel", "Model", "OnFactors", "OnPosition", "OnSites", "Pair", "RecordedModel", "Unread", "inputs_of", "model_of"]
+__all__ = [
+    "EagerModel",
+    "Estimate",
+    "Factors",
+    "Model",
+    "OnFactors",
+    "OnPosition",
+    "OnSites",
+    "Pair",
+    "RecordedModel",
+    "Unread",
+    "inputs_of",
+    "model_of",
+]
 
 Inputs = Mapping[str, Tensor]
 Discrete = Mapping[str, tuple[Tensor, Tensor]]
 NONE: Discrete = MappingProxyType({})
+MODEL = "model."  # before the names of the model's noise inputs, as the guide's come first
 
 
-class Model(Protocol):
-    """What a pair asks of a model."""
+class Factors(NamedTuple):
+    """What a model gives at one point.
+
+    joint          the elimination of its enumerated sites; log_probs, scales: of each site, as its dims say
+    log_jacobian   of the way from a position, where it was read at one
+    buffers        what a model in training leaves in its buffers
+    expectation    over the discrete sites that a guide gives probabilities to
+    """
+
+    joint: Joint
+    log_probs: Inputs
+    scales: Inputs
+    log_jacobian: Tensor | float = 0.0
+    buffers: Inputs = MappingProxyType({})
+    expectation: "Expectation | None" = None
+
+    def log_joint(self, discrete: Discrete = NONE) -> Tensor:
+        """(), nats. Discrete sites are summed out, except those whose probabilities are given: of these the expectation, with
+        their entropy."""
+        if discrete and self.expectation is not None:
+            return self.expectation(self.log_probs, self.scales, discrete)
+        return self.joint(self.log_probs, self.scales) + self.log_jacobian
+
+    def log_likelihood(self) -> Tensor:
+        """The log joint less the log prior of the continuous latent sites, discrete sites summed out of both."""
+        return self.joint(self.log_probs, self.scales) - _prior(self.joint)(self.log_probs, self.scales)
+
+
+class Model(ABC):
+    """What a pair asks of a model.
+
+    trained   the program in training where it learns (training.py); noises: noise inputs of its module, by name
+    random    it draws random numbers itself
+    """
+
+    trained: Program
+    noises: Mapping[str, Noise] = MappingProxyType({})
+    random = False
+
+    @abstractmethod
+    def factors(self, values: Inputs, inputs: Inputs) -> Factors:
+        """At constrained values of the continuous latent sites."""
+
+    @abstractmethod
+    def factors_at(self, position: Tensor, inputs: Inputs) -> Factors:
+        """At an unconstrained position (dim,)."""
+
+    @abstractmethod
+    def constrain(self, position: Tensor, inputs: Inputs) -> dict[str, Tensor]: ...
+
+    @abstractmethod
+    def unconstrain(self, values: Inputs, inputs: Inputs) -> Tensor: ...
 
     def density(self, position: Tensor, inputs: Inputs) -> Tensor:
         """(dim,) -> log density of the unconstrained position (), nats; enumerated sites summed out."""
+        return self.factors_at(position, inputs).log_joint()
 
-    def joint(self, values: Inputs, inputs: Inputs, discrete: Discrete = NONE) -> Tensor:
-        """Log joint density at constrained values (), nats. Discrete sites are summed out, except those whose probabilities
-        are given: of these the expectation, with their entropy."""
+    def joint(self, values: Inputs, inputs: Inputs) -> Tensor:
+        """Log joint density at constrained values (), nats."""
+        return self.factors(values, inputs).log_joint()
 
     def likelihood(self, values: Inputs, inputs: Inputs) -> Tensor:
-        """The log joint less the log prior of the continuous latent sites, discrete sites summed out of both."""
-
-    def constrain(self, position: Tensor, inputs: Inputs) -> dict[str, Tensor]: ...
-
-    def unconstrain(self, values: Inputs, inputs: Inputs) -> Tensor: ...
+        return self.factors(values, inputs).log_likelihood()
 
 
-class RecordedModel:
+class RecordedModel(Model):
     """The recorded model. guide: the discrete sites of a guide's run, to which it gives probabilities."""
 
-    def __init__(self, density: LogDensity, guide: Mapping[str, Site] | None = None):
-        recording: Recording | None = density.recording
-        if recording is None:
-            raise RecordingError(density.lowering.reason)
-        self.recording, self.names = recording, list(recording.sites)
-        self.sites = [s.name for s in density.sites]
-        self.graphs = {w: getattr(recording, f"{w}_graph")(density.dtype) for w in ("density", "values", "constrain", "unconstrain")}
-        self.fixed = {f"param:{n}": p.detach() for n, p in density.program.params.items() if not p.is_floating_point()}
+    def __init__(self, recording: Recording, dtype: torch.dtype, guide: Mapping[str, Site] | None = None):
+        self.recording, self.names, self.trained = recording, list(recording.sites), recording.program
+        self.sites = [s.name for s in recording.continuous]
+        self.graphs = {w: getattr(recording, f"{w}_graph")(dtype) for w in ("density", "values", "constrain", "unconstrain")}
+        self.fixed = {f"param:{n}": p.detach() for n, p in self.trained.params.items() if not p.is_floating_point()}
         self.expectation = Expectation(recording, guide) if guide else None
+        self.noises = {MODEL + n: noise_of(recording.tape, n, recording.dtype, dtype) for n in recording.noises}
+        self.random = self.graphs["values"].random
 
     def _run(self, which: str, given: Sequence[Tensor], inputs: Inputs) -> tuple[Tensor, ...]:
-        others = [inputs[n] if n in inputs else self.fixed[n] for n in self.recording.others]
-        return self.graphs[which](*given, *others)
+        return self.graphs[which](*given, *[self._input(n, inputs) for n in self.recording.others])
 
-    def _split(self, outputs: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        n = len(self.names)
-        return dict(zip(self.names, outputs[:n], strict=True)), dict(zip(self.names, outputs[n : 2 * n], strict=True))
+    def _input(self, name: str, inputs: Inputs) -> Tensor:
+        if name in self.recording.noises:
+            return inputs[MODEL + name]
+        return inputs[name] if name in inputs else self.fixed[name]
 
-    def density(self, position: Tensor, inputs: Inputs) -> Tensor:
-        outputs = self._run("density", [position], inputs)
-        return sum(outputs[2 * len(self.names) :], self.recording.joint(*self._split(outputs)))
+    def _read(self, which: str, given: Sequence[Tensor], inputs: Inputs) -> Factors:
+        outputs, names, n = self._run(which, given, inputs), self.names, len(self.names)
+        jacobians, buffers = outputs[2 * n : len(outputs) - len(self.recording.buffers)], self.recording.buffers
+        return Factors(
+            self.recording.joint,
+            dict(zip(names, outputs[:n], strict=True)),
+            dict(zip(names, outputs[n : 2 * n], strict=True)),
+            sum(jacobians),
+            dict(zip(buffers, outputs[len(outputs) - len(buffers) :], strict=True)),
+            self.expectation,
+        )
 
-    def _factors(self, values: Inputs, inputs: Inputs) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        return self._split(self._run("values", [values[n] for n in self.sites], inputs))
+    def factors(self, values: Inputs, inputs: Inputs) -> Factors:
+        return self._read("values", [values[n] for n in self.sites], inputs)
 
-    def likelihood(self, values: Inputs, inputs: Inputs) -> Tensor:
-        factors, joint = self._factors(values, inputs), self.recording.joint
-        return joint(*factors) - _prior(joint)(*factors)
-
-    def joint(self, values: Inputs, inputs: Inputs, discrete: Discrete = NONE) -> Tensor:
-        log_probs, scales = self._factors(values, inputs)
-        if discrete and self.expectation is not None:
-            return self.expectation(log_probs, scales, discrete)
-        return self.recording.joint(log_probs, scales)
+    def factors_at(self, position: Tensor, inputs: Inputs) -> Factors:
+        return self._read("density", [position], inputs)
 
     def constrain(self, position: Tensor, inputs: Inputs) -> dict[str, Tensor]:
         return dict(zip(self.sites, self._run("constrain", [position], inputs), strict=True))
@@ -92,44 +155,49 @@ class RecordedModel:
         return torch.cat(parts) if parts else torch.zeros(0)
 
 
-class EagerModel:
+class EagerModel(Model):
     """Pyro itself: for programs that cannot be recorded, and what a recording is checked against.
 
     Parameters that are a module's are read from the module; others, and rows, from the inputs.
     """
 
-    def __init__(self, density: LogDensity, guide: Mapping[str, Site] | None = None):
-        self.target, self.program = density, density.program
+    def __init__(self, density: LogDensity, guide: Mapping[str, Site] | None = None, trained: Program | None = None):
+        self.target, self.trained = density, trained or density.program
         self.expected = dict(guide or {})
+        self.random = self.trained.trained
 
-    def _settings(self, inputs: Inputs) -> dict[str, Any]:
-        own: Program = self.program
+    def _run(self, source: type[Evaluation], inputs: Inputs, **settings: Any) -> Evaluation:
+        own = self.trained
         params = {n: inputs.get(f"param:{n}", p) for n, p in own.params.items()}
         params |= {n: p for n, p in own.params.items() if isinstance(p, torch.nn.Parameter)}
-        return {"params": params, "rows": {n: inputs[f"rows:{n}"] for n in own.rows}, "grad": torch.is_grad_enabled()}
+        settings |= {"params": params, "rows": {n: inputs[f"rows:{n}"] for n in own.rows}, "grad": torch.is_grad_enabled()}
+        settings |= {"buffers": {n: inputs[f"buffer:{n}"] for n in own.buffers}, "enumerate_dim": -1 - own.nesting}
+        noise = {n.removeprefix(MODEL): t for n, t in inputs.items() if n.startswith(MODEL)}
+        with Replay(noise, device_of(own)) if noise else nullcontext():
+            return own.run(source, **settings)
 
-    def density(self, position: Tensor, inputs: Inputs) -> Tensor:
-        return read_eagerly(self.program, position, **self._settings(inputs))[0]
-
-    def _factors(self, values: Inputs, inputs: Inputs) -> tuple[Joint, dict[str, Tensor], dict[str, Tensor]]:
-        run = self.program.run(FromValues, values=values, enumerate_dim=-1 - self.program.nesting, **self._settings(inputs))
+    def _read(self, run: Evaluation) -> Factors:
         joint = Joint(run.sites, {q.name: q.subsample_size for q in run.plates.values()})
-        log_probs = {n: torch.as_tensor(s.log_prob) for n, s in run.sites.items()}
-        return joint, log_probs, {n: scale_of(s) for n, s in run.sites.items()}
+        return Factors(
+            joint,
+            {n: torch.as_tensor(s.log_prob) for n, s in run.sites.items()},
+            {n: scale_of(s) for n, s in run.sites.items()},
+            sum(s.log_jacobian for s in run.sites.values() if s.log_jacobian is not None),
+            {n: after for n, (_, after) in run.buffers.items()},
+            Expectation.of(joint, self.expected) if self.expected else None,
+        )
 
-    def joint(self, values: Inputs, inputs: Inputs, discrete: Discrete = NONE) -> Tensor:
-        joint, log_probs, scales = self._factors(values, inputs)
-        if discrete:
-            return Expectation.of(joint, self.expected)(log_probs, scales, discrete)
-        return joint(log_probs, scales)
+    def _at(self, position: Tensor, inputs: Inputs) -> Evaluation:
+        return self._run(FromPosition, inputs, position=position, layout=self.trained.sites)
 
-    def likelihood(self, values: Inputs, inputs: Inputs) -> Tensor:
-        joint, log_probs, scales = self._factors(values, inputs)
-        return joint(log_probs, scales) - _prior(joint)(log_probs, scales)
+    def factors(self, values: Inputs, inputs: Inputs) -> Factors:
+        return self._read(self._run(FromValues, inputs, values=values))
+
+    def factors_at(self, position: Tensor, inputs: Inputs) -> Factors:
+        return self._read(self._at(position, inputs))
 
     def constrain(self, position: Tensor, inputs: Inputs) -> dict[str, Tensor]:
-        run = read_eagerly(self.program, position, **self._settings(inputs))[1]
-        return {s.name: s.value for s in run.sites.values() if s.continuous}
+        return {s.name: s.value for s in self._at(position, inputs).sites.values() if s.continuous}
 
     def unconstrain(self, values: Inputs, inputs: Inputs) -> Tensor:
         return self.target.unconstrain(values)
@@ -141,7 +209,7 @@ def _prior(joint: Joint) -> Joint:
 
 
 def model_of(density: LogDensity) -> Model:
-    return RecordedModel(density) if density.recording is not None else EagerModel(density)
+    return RecordedModel(density.recording, density.dtype) if density.recording is not None else EagerModel(density)
 
 
 class Unread:
@@ -248,21 +316,33 @@ class Expectation:
         return torch.where(possible, weight * product, 0.0).sum() * term.times
 
 
+class Estimate(NamedTuple):
+    """One particle: its share of the bound (), nats, or that of every datum (rows,), and buffers as it leaves them."""
+
+    value: Tensor
+    buffers: Inputs
+
+
 class Pair(Protocol):
     """A guide placed in a model.
 
-    params   where learning starts: unconstrained, by name
-    noises   its noise inputs, by name; random: it draws other random numbers itself
-    point    a point estimate, which has no importance weights
+    params    where learning starts: unconstrained, by name; buffers: those that are written while it learns
+    noises    its noise inputs, by name; random: it draws other random numbers itself
+    point     a point estimate, which has no importance weights
+    trained   its modules run in training mode: draws are another pair's
     """
 
     params: dict[str, Tensor]
     noises: dict[str, Noise]
     random: bool
     point: bool
+    trained: bool
 
-    def elbo(self, noise: Inputs, inputs: Inputs) -> Tensor:
-        """log p - log q of one particle (), nats."""
+    @property
+    def buffers(self) -> dict[str, Tensor]: ...
+
+    def elbo(self, noise: Inputs, inputs: Inputs) -> Estimate:
+        """log p - log q of one particle."""
 
     def draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """-> a position (dim,), and its log weight (): log p - log q with every discrete site summed out."""
@@ -271,23 +351,26 @@ class Pair(Protocol):
 class OnPosition:
     """A FlatGuide: it needs no program. It moves in units of the start, about its centre."""
 
-    random = False
-
     def __init__(self, guide: FlatGuide, model: Model, start: Start):
         self.guide, self.model, self.point, self.start = guide, model, guide.point, start
         self.params = guide.initial(torch.zeros_like(start.centre))
-        self.noises = {f"noise:{i}": q for i, q in enumerate(guide.noise(len(start.centre), start.centre.dtype))}
+        self.own = {f"noise:{i}": q for i, q in enumerate(guide.noise(len(start.centre), start.centre.dtype))}
+        self.noises = {**self.own, **model.noises}
+        self.random, self.trained, self.buffers = model.random, model.trained.trained, model.trained.buffers
 
     def _draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         params = {n: inputs[f"param:{n}"] for n in self.params}
-        units, log_q = self.guide(params, [noise[n] for n in self.noises])
+        units, log_q = self.guide(params, [noise[n] for n in self.own])
         return self.start.centre + self.start.unit * units, log_q - self.start.unit.log().sum()
 
-    def elbo(self, noise: Inputs, inputs: Inputs) -> Tensor:
+    def elbo(self, noise: Inputs, inputs: Inputs) -> Estimate:
         position, log_q = self._draw(noise, inputs)
+        inputs = {**inputs, **noise}
         if self.point:
-            return self.model.joint(self.model.constrain(position, inputs), inputs) - log_q
-        return self.model.density(position, inputs) - log_q
+            factors = self.model.factors(self.model.constrain(position, inputs), inputs)
+        else:
+            factors = self.model.factors_at(position, inputs)
+        return Estimate(factors.log_joint() - log_q, factors.buffers)
 
     def draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         position, log_q = self._draw(noise, inputs)
@@ -299,9 +382,13 @@ class Run:
 
     def __init__(self, companion: Companion, graph: RecordedGuide | None):
         self.companion, self.graph = companion, graph
-        self.params = dict(companion.params)
-        self.noises = graph.noises if graph is not None else {}
+        self.params, self.trained = dict(companion.params), companion.program.trained
+        self.noises = dict(graph.noises) if graph is not None else {}
         self.random = graph is None or graph.random
+
+    @property
+    def buffers(self) -> dict[str, Tensor]:
+        return self.companion.buffers
 
     def _draw(self, noise: Inputs, inputs: Inputs) -> Drawn:
         if self.graph is not None:
@@ -309,7 +396,8 @@ class Run:
         c = self.companion
         params = {n: p if isinstance(p, torch.nn.Parameter) else inputs[f"param:{n}"] for n, p in c.params.items()}
         rows = {n: inputs[f"rows:{n}"] for n in c.program.rows}
-        return c.replayed(noise, params, rows)
+        buffers = {n: inputs[f"buffer:{n}"] for n in c.buffers}
+        return c.replayed({n: t for n, t in noise.items() if not n.startswith(MODEL)}, params, rows, buffers)
 
 
 class OnFactors(Run):
@@ -317,23 +405,32 @@ class OnFactors(Run):
 
     point = False
 
-    def elbo(self, noise: Inputs, inputs: Inputs) -> Tensor:
-        return self._draw(noise, inputs).log_q
+    def elbo(self, noise: Inputs, inputs: Inputs) -> Estimate:
+        drawn = self._draw(noise, inputs)
+        return Estimate(drawn.log_q, drawn.buffers)
 
     def draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         raise GuideError("a bound draws nothing; draws come from the guide")
 
 
 class OnSites(Run):
-    """A guide program in a model."""
+    """A guide program in a model, which runs after it: what both write to buffers is the model's."""
 
     def __init__(self, guide: GuideProgram, graph: RecordedGuide | None, model: Model):
         super().__init__(guide, graph)
         self.model, self.point = model, guide.point
+        self.noises |= model.noises
+        self.random, self.trained = self.random or model.random, self.trained or model.trained.trained
 
-    def elbo(self, noise: Inputs, inputs: Inputs) -> Tensor:
+    @property
+    def buffers(self) -> dict[str, Tensor]:
+        return {**self.companion.buffers, **self.model.trained.buffers}
+
+    def elbo(self, noise: Inputs, inputs: Inputs) -> Estimate:
         drawn = self._draw(noise, inputs)
-        return self.model.joint(drawn.values, inputs, drawn.discrete) - drawn.log_q
+        inputs = {**inputs, **noise, **{f"buffer:{n}": b for n, b in drawn.buffers.items()}}
+        factors = self.model.factors(drawn.values, inputs)
+        return Estimate(factors.log_joint(drawn.discrete) - drawn.log_q, {**drawn.buffers, **factors.buffers})
 
     def draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         drawn = self._draw(noise, inputs)

@@ -19,10 +19,11 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from .errors import GuideError, PpgenError, ProgramError, RecordingError
 from .program import Evaluation, FromGuide, Program, Site
-from .recording import device_of, name_inputs, seeded
+from .recording import device_of, name_buffers, name_inputs, seeded
 from .sites import Latent
 from .straightline import cut
 from .tape import Steered, Tape, Watch
+from .training import in_training
 
 __all__ = ["BoundProgram", "Companion", "Drawn", "FlatGuide", "GuideProgram", "Noise", "RecordedGuide"]
 
@@ -39,13 +40,23 @@ class Drawn(NamedTuple):
     """What a guide program gives for one set of noise.
 
     values     of the continuous latent sites, constrained
-    log_q      their log density (), nats
+    factors    (log density, scale) of them, as their sites' dims say, and of its factors
     discrete   (log probabilities of each value, scale) of every discrete site that the guide samples
+    buffers    what a guide in training leaves in its buffers
     """
 
     values: dict[str, Tensor]
-    log_q: Tensor
+    factors: dict[str, tuple[Tensor, Tensor]]
     discrete: dict[str, tuple[Tensor, Tensor]]
+    buffers: dict[str, Tensor]
+
+    @property
+    def log_q(self) -> Tensor:
+        """Their log density (), nats."""
+        total: Any = 0.0
+        for log_prob, scale in self.factors.values():
+            total = total + (log_prob * scale).sum()
+        return torch.as_tensor(total)
 
 
 class FlatGuide(ABC):
@@ -125,6 +136,7 @@ class Companion(ABC):
     params     unconstrained, by name: the model's, and its own. Statements `pyro.param` of one name are one parameter; a
                parameter of its module that has the name of one of the model's gets the prefix `guide.`.
     sites      the continuous latent sites that it draws; discrete: those that it gives probabilities to
+    buffers    those that it writes while it learns (training.py), by name; of a module of the user's with the prefix `guide.`
 
     Raises GuideError: arguments that do not fit.
     """
@@ -134,13 +146,15 @@ class Companion(ABC):
     sites: list[str]
     discrete: dict[str, Site]
 
-    def __init__(self, model: Program, fn: Callable[..., Any] | None, method: str, seed: int):
-        """fn: None is the family's own `method`. seed: of the values at which `pyro.param` statements begin."""
+    def __init__(self, model: Program, fn: Callable[..., Any] | None, method: str, seed: int, learns: bool = False):
+        """fn: None is the family's own `method`. seed: of the values at which `pyro.param` statements begin. learns: it is run in
+        training mode."""
         self.model, self.program, self.what = model, copy.copy(model), method
         self.method = method if fn is None else None
+        self.prefix = "" if fn is None else "guide."
         own: dict[str, Tensor] = {}
         if fn is not None:
-            self.program.fn = copy.deepcopy(fn) if isinstance(fn, torch.nn.Module) else fn
+            self.program.fn = copy.deepcopy(fn).eval() if isinstance(fn, torch.nn.Module) else fn
             own = dict(self.program.fn.named_parameters()) if isinstance(self.program.fn, torch.nn.Module) else {}
         self.program.params = {**model.params, **{f"guide.{n}" if n in model.params else n: p for n, p in own.items()}}
         self._takes_arguments()
@@ -148,6 +162,8 @@ class Companion(ABC):
         run = self._first_run(seed)
         self.program.params = {**self.program.params, **run.params}
         self._match(run)
+        if learns:
+            self.program = in_training(self.program, self._found)
 
     @abstractmethod
     def _match(self, run: Evaluation) -> None:
@@ -156,6 +172,10 @@ class Companion(ABC):
     @property
     def params(self) -> dict[str, Tensor]:
         return self.program.params
+
+    @property
+    def buffers(self) -> dict[str, Tensor]:
+        return {self.prefix + n: b for n, b in self.program.buffers.items()}
 
     def _takes_arguments(self) -> None:
         call = self.program.fn if self.method is None else getattr(self.program.fn, self.method)
@@ -168,28 +188,37 @@ class Companion(ABC):
         """Once with Pyro's own checks on, which also makes the parameters of `pyro.param` statements."""
         try:
             with seeded(seed):
-                return self.run(self.program.leaves, self.program.params, self.program.rows, validate=True)
+                return self._found(self.program, validate=True)
         except PpgenError:
             raise
         except Exception as error:
             raise GuideError(f"the {self.what} fails: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}") from error
 
+    def _found(self, program: Program, **settings: Any) -> Evaluation:
+        return program.run(self.evaluation, method=self.method, enumerate_dim=self.enumerate_dim, **settings)
+
     def run(self, leaves: Sequence[Any], params: Mapping[str, Tensor], rows: Mapping[str, Tensor], **settings: Any) -> Evaluation:
         """The program itself, once."""
-        settings |= {"leaves": list(leaves), "params": dict(params), "rows": dict(rows)}
-        return self.program.run(self.evaluation, method=self.method, enumerate_dim=self.enumerate_dim, **settings)
+        return self._found(self.program, leaves=list(leaves), params=dict(params), rows=dict(rows), **settings)
 
     def drawn(self, run: Evaluation) -> Drawn:
         """What one run gives."""
-        zero = torch.zeros((), device=device_of(self.program))
-        log_q = [(s.log_prob * s.scale).sum() for n, s in run.sites.items() if n not in self.discrete]
-        values = {n: run.sites[n].value for n in self.sites}
-        return Drawn(values, sum(log_q, zero), {n: (run.sites[n].log_prob, scale_of(run.sites[n])) for n in self.discrete})
+        factors = {n: (torch.as_tensor(s.log_prob), scale_of(s)) for n, s in run.sites.items()}
+        buffers = {self.prefix + n: after for n, (_, after) in run.buffers.items()}
+        return self.sorted({n: run.sites[n].value for n in self.sites}, factors, buffers)
 
-    def replayed(self, noise: Mapping[str, Tensor], params: Mapping[str, Tensor], rows: Mapping[str, Tensor]) -> Drawn:
+    def sorted(self, values: dict[str, Tensor], factors: dict[str, tuple[Tensor, Tensor]], buffers: dict[str, Tensor]) -> Drawn:
+        """The factors of all sites as those of continuous and of discrete ones."""
+        discrete = {n: factors[n] for n in self.discrete}
+        return Drawn(values, {n: f for n, f in factors.items() if n not in discrete}, discrete, buffers)
+
+    def replayed(
+        self, noise: Mapping[str, Tensor], params: Mapping[str, Tensor], rows: Mapping[str, Tensor], buffers: Mapping[str, Tensor]
+    ) -> Drawn:
         """The program itself, once, its noise as given (none: its own random numbers)."""
+        own = {n.removeprefix(self.prefix): b for n, b in buffers.items()}
         with Replay(noise, device_of(self.program)) if noise else nullcontext():
-            return self.drawn(self.run(self.program.leaves, params, rows, grad=torch.is_grad_enabled()))
+            return self.drawn(self.run(self.program.leaves, params, rows, buffers=own, grad=torch.is_grad_enabled()))
 
 
 class GuideProgram(Companion):
@@ -200,11 +229,11 @@ class GuideProgram(Companion):
     Raises GuideError: arguments or sites that model and guide do not share, other shapes, no reparameterised sampler.
     """
 
-    def __init__(self, model: Program, guide: Callable[..., Any] | None = None, seed: int = 0):
+    def __init__(self, model: Program, guide: Callable[..., Any] | None = None, seed: int = 0, learns: bool = False):
         """guide: None is the family's own."""
         if guide is None and model.family is None:
             raise GuideError(f"program {model.name!r} has no guide of its own; name one (normal, multivariate, delta) or give a program")
-        super().__init__(model, guide, "guide", seed)
+        super().__init__(model, guide, "guide", seed, learns)
 
     def _match(self, run: Evaluation) -> None:
         """Every continuous latent site of the model is in the guide, and nothing else, in the same shape."""
@@ -238,8 +267,8 @@ class BoundProgram(Companion):
 
     evaluation = FactorsAlone
 
-    def __init__(self, model: Program):
-        super().__init__(model, None, "bound", 0)
+    def __init__(self, model: Program, learns: bool = False):
+        super().__init__(model, None, "bound", 0, learns)
 
     def _match(self, run: Evaluation) -> None:
         self.sites, self.discrete = [], {}
@@ -263,6 +292,12 @@ class Replay(Tape):
             with _disable_current_modes():
                 t.copy_(self.given[name])
         return t
+
+
+def noise_of(tape: Tape, name: str, own: torch.dtype, dtype: torch.dtype) -> Noise:
+    """A noise input of a tape, in the dtype of the computation where it was in the program's own."""
+    t = tape.inputs[name].value
+    return Noise(tape.noises[name], tuple(t.shape), dtype if t.dtype == own else t.dtype)
 
 
 def scale_of(site: Site) -> Tensor:
@@ -305,18 +340,16 @@ class RecordedGuide:
         self.discrete = {n: run.sites[n] for n in guide.discrete}
         outputs = [tape.node(run.sites[n].raw) for n in guide.sites]
         outputs += [tape.node(torch.as_tensor(s.log_prob)) for s in sites] + [tape.node(scale_of(s)) for s in sites]
+        self.buffers = [guide.prefix + n for n in run.buffers]
+        outputs += [tape.node(after) for _, after in run.buffers.values()]
         own = guide.model.dtype
         graph = cut(tape, list(tape.inputs.values()), outputs, retype=None if dtype == own else (own, dtype))
         used = {id(p) for n in graph.nodes for p in n.parents} | {id(n) for n in graph.outputs}
         names = [n for n, node in zip(tape.inputs, graph.inputs, strict=True) if id(node) in used]
         self.graph = cut(tape, [tape.inputs[n] for n in names], outputs, retype=None if dtype == own else (own, dtype))
         self.random = self.graph.random
-        self.noises: dict[str, Noise] = {}
-        for n in names:
-            if n in tape.noises:
-                t = tape.inputs[n].value
-                self.noises[n] = Noise(tape.noises[n], tuple(t.shape), dtype if t.dtype == own else t.dtype)
-        self.inputs = names
+        self.noises = {n: noise_of(tape, n, own, dtype) for n in names if n in tape.noises}
+        self.inputs = [f"buffer:{guide.prefix}{n.removeprefix('buffer:')}" if n.startswith("buffer:") else n for n in names]
 
     def _record(self) -> tuple[Tape, Evaluation]:
         while True:
@@ -332,16 +365,13 @@ class RecordedGuide:
         p = self.guide.program
         tape = Tape(noise=torch.Generator(device=device_of(p)).manual_seed(seed))
         leaves, params, rows = name_inputs(tape, p, self.constant)
+        buffers = name_buffers(tape, p)
         with seeded(seed), Watch(tape), tape:
-            return tape, self.guide.run(leaves, params, rows, tape=tape, **settings)
+            return tape, self.guide.run(leaves, params, rows, buffers=buffers, tape=tape, **settings)
 
     def __call__(self, noise: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Drawn:
         outputs = self.graph(*[noise[n] if n in self.noises else inputs[n] for n in self.inputs])
-        names, k = list(self.run.sites), len(self.guide.sites)
+        names, k, end = list(self.run.sites), len(self.guide.sites), len(outputs) - len(self.buffers)
         values = dict(zip(self.guide.sites, outputs[:k], strict=True))
-        factors = dict(zip(names, zip(outputs[k : k + len(names)], outputs[k + len(names) :], strict=True), strict=True))
-        log_q: Any = 0.0
-        for n, (log_prob, scale) in factors.items():
-            if n not in self.guide.discrete:
-                log_q = log_q + (log_prob * scale).sum()
-        return Drawn(values, torch.as_tensor(log_q), {n: factors[n] for n in self.guide.discrete})
+        factors = dict(zip(names, zip(outputs[k : k + len(names)], outputs[k + len(names) : end], strict=True), strict=True))
+        return self.guide.sorted(values, factors, dict(zip(self.buffers, outputs[end:], strict=True)))

@@ -14,7 +14,7 @@ from torch import Tensor
 __all__ = ["RECIPES", "arguments_of", "draw_noise"]
 
 Draw = Callable[[str, Tensor], Tensor]  # (kind, like) -> a noise input of the shape of `like`
-Recipe = Callable[[Draw, Tensor, Mapping[str, Any]], Tensor]  # and the operation's arguments by name -> its result
+Recipe = Callable[[Draw, Tensor, Mapping[str, Any]], Any]  # and the operation's arguments by name -> its result
 
 
 def draw_noise(kind: str, shape: Sequence[int], dtype: torch.dtype, device: Any, generator: Any) -> Tensor:
@@ -63,6 +63,13 @@ def _log_normal(draw: Draw, like: Tensor, a: Mapping[str, Any]) -> Tensor:
     return (draw("normal", like) * a["std"] + a["mean"]).exp()
 
 
+def _dropout(draw: Draw, like: Tensor, a: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """-> result, mask"""
+    keep = 1.0 - a["p"] if a["train"] in (None, True) else 1.0
+    mask = draw("uniform", like) < keep
+    return like * mask * (1.0 / keep if keep else 0.0), mask
+
+
 def _permutation(draw: Draw, like: Tensor, a: Mapping[str, Any]) -> Tensor:
     return draw("permutation", like)
 
@@ -78,6 +85,7 @@ RECIPES: dict[str, Recipe] = {
     "uniform_": _uniform,
     "bernoulli": _bernoulli,
     "bernoulli_": _bernoulli,
+    "native_dropout": _dropout,
     "randint": _integers,
     "randint_like": _integers,
     "randperm": _permutation,

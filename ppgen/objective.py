@@ -11,33 +11,44 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from .bounds import EagerModel, OnFactors, OnPosition, OnSites, Pair, RecordedModel, Unread, inputs_of
+from .bounds import EagerModel, Model, OnFactors, OnPosition, OnSites, Pair, RecordedModel, Unread, inputs_of
 from .errors import GuideError, RecordingError
 from .guides import BoundProgram, FlatGuide, GuideProgram, RecordedGuide
 from .keys import NOISE, ROWS, Key, nth
 from .lowering import NO_BATCHING_RULE, Lowering, Run, choose, lower, over_batch
 from .mode import Start, at_mode
-from .program import ARGUMENTS, Program
-from .recording import difference
+from .program import ARGUMENTS, Evaluation, FromUniform, Program
+from .recording import Recording, difference
 from .simplify import simplify
+from .sites import Site
 from .straightline import Graph, cut
 from .tape import Tape
 from .targets import LogDensity, digest
+from .training import in_training
 
-__all__ = ["Inputs", "Objective"]
+__all__ = ["Evaluated", "Inputs", "Objective"]
 
 CHECKED = 8  # particles, at most, that a recording is checked at
 CHUNK = 2**25  # elements of the largest factor that one batch of draws may hold
 BELOW_ONE = 1.0 - 2.0**-24  # float32 rounds uniforms above it to 1
 
 
-Particle = Callable[..., Tensor]
+Particle = Callable[..., Any]
+
+
+class Evaluated(NamedTuple):
+    """Of one step: the loss (), nats, its gradient by name, and buffers as the step leaves them: the mean over particles, each of
+    which begins with those that there were."""
+
+    loss: Tensor
+    gradient: dict[str, Tensor]
+    buffers: dict[str, Tensor]
 
 
 class Inputs(NamedTuple):
@@ -59,6 +70,8 @@ class Objective:
     guide    a FlatGuide, or a program over the model's sites; None is the family's own
     bound    the family's own `bound` in place of the ELBO of one draw; nothing is then read of the model, and there are no draws
     params   the trainable parameters (unconstrained) by name, of the model and of the guide: where learning starts
+    buffers  those that modules write while they learn, at the start; trained: modules run in training mode, so that draws are to be
+             taken from another objective
     density  the model's LogDensity; evaluations counts gradients, one per particle
 
     Checked before it is used: loss and gradient at moved parameters, other rows and other noise agree with Pyro itself.
@@ -77,11 +90,14 @@ class Objective:
         lowering: str = "auto",
         start: Start | None = None,
         bound: bool = False,
+        learns: bool = False,
+        buffers: Mapping[str, Tensor] | None = None,
     ):
-        """start: where a FlatGuide begins and its units, of which its parameters are numbers; None finds them."""
+        """start: where a FlatGuide begins and its units, of which its parameters are numbers; None finds them. learns: modules are in
+        training mode. buffers: of the guide, where it is a module that has learned them."""
         self.full, self.num_particles, self.asked = program, num_particles, lowering
         self.program = program if batch_size is None else program.minibatch(batch_size)
-        self.evaluations = 0
+        self.evaluations, self.learns = 0, learns
         self.density: LogDensity | Unread
         if bound:
             self.density = Unread(self.program, dtype or program.dtype, lowering)
@@ -90,7 +106,7 @@ class Objective:
         self.dtype, self.device, self.seconds = self.density.dtype, self.density.device, self.density.seconds
         self.lowering = self.density.lowering
         self.start: Start | None = None
-        pair = self._pair(guide, start, key)
+        pair = self._pair(guide, start, key, buffers or {})
         if self.lowering.name != "eager":
             try:
                 begin = time.perf_counter()
@@ -106,25 +122,36 @@ class Objective:
             self.pair = pair(False)
             self._prepare()
 
-    def _pair(self, guide: FlatGuide | Callable[..., Any] | None, start: Start | None, key: Key) -> Callable[[bool], Pair]:
+    def _pair(
+        self, guide: FlatGuide | Callable[..., Any] | None, start: Start | None, key: Key, buffers: Mapping[str, Tensor]
+    ) -> Callable[[bool], Pair]:
         """What makes the pair: of the recorded graphs, or of the programs themselves."""
         density = self.density
         if isinstance(density, Unread):
             GuideProgram(self.program, None, key.seed)  # a pair that does not fit is refused now, not after learning
-            bound = BoundProgram(self.program)
+            bound = BoundProgram(self.program, self.learns)
             return lambda recorded: OnFactors(bound, RecordedGuide(bound, self.dtype) if recorded else None)
         if isinstance(guide, FlatGuide):
             self.start = placed = start or self._start(key)
-            return lambda recorded: OnPosition(guide, RecordedModel(density) if recorded else EagerModel(density), placed)
-        own = GuideProgram(self.program, guide, key.seed)
+            return lambda recorded: OnPosition(guide, self._model(recorded), placed)
+        own = GuideProgram(self.program, guide, key.seed, self.learns)
+        own.program.set_buffers({n.removeprefix(own.prefix): b for n, b in buffers.items() if n.startswith(own.prefix)})
 
         def on_sites(recorded: bool) -> Pair:
-            if not recorded:
-                return OnSites(own, None, EagerModel(density, own.discrete))
-            graph = RecordedGuide(own, self.dtype)
-            return OnSites(own, graph, RecordedModel(density, graph.discrete))
+            graph = RecordedGuide(own, self.dtype) if recorded else None
+            return OnSites(own, graph, self._model(recorded, own.discrete if graph is None else graph.discrete))
 
         return on_sites
+
+    def _model(self, recorded: bool, discrete: Mapping[str, Site] | None = None) -> Model:
+        """The model as it learns."""
+        density = cast("LogDensity", self.density)
+        trained = in_training(self.program, _at_random) if self.learns else self.program
+        if not recorded:
+            return EagerModel(density, discrete, trained)
+        if density.recording is None:
+            raise RecordingError(density.lowering.reason)
+        return RecordedModel(density.recording if trained is self.program else Recording(trained), self.dtype, discrete)
 
     def _start(self, key: Key) -> Start:
         """Where a flat guide begins. Its position holds every continuous site, so none may come and go with the rows."""
@@ -148,6 +175,7 @@ class Objective:
         model = {n: p for n, p in self.program.params.items() if used is None or f"param:{n}" in used}
         self.leaves = {n: p for n, p in {**model, **self.pair.params}.items() if p.is_floating_point()}
         self.params = {n: self._typed(p).clone() for n, p in self.leaves.items()}
+        self.buffers = {n: self._typed(b).clone() for n, b in self.pair.buffers.items()}
         self._compiled: dict[int, tuple[Graph, Run]] = {}  # by the number of particles
         self._order: dict[tuple[int, int], Tensor] = {}
 
@@ -205,26 +233,31 @@ class Objective:
     # Loss
 
     def value_and_grad(self, params: Mapping[str, Tensor], inputs: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
-        """-> loss (), nats, and its gradient by name."""
+        """-> loss (), nats, and its gradient by name, with the buffers of the start."""
+        loss, gradient, _ = self.evaluate(params, self.buffers, inputs)
+        return loss, gradient
+
+    def evaluate(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Inputs) -> Evaluated:
         self.evaluations += self.num_particles
         if self.lowering.name == "eager":
-            return self._run(self.pair, params, inputs, self.num_particles)
-        return self._evaluate(params, inputs, self.num_particles)
+            return self._run(self.pair, params, buffers, inputs, self.num_particles)
+        return self._evaluate(params, buffers, inputs, self.num_particles)
 
-    def _evaluate(self, params: Mapping[str, Tensor], inputs: Inputs, count: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def _evaluate(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Inputs, count: int) -> Evaluated:
         if count not in self._compiled:
             begin = time.perf_counter()
-            self._compiled[count] = self._lowered(self._compile(params, inputs, count))
+            self._compiled[count] = self._lowered(self._compile(params, buffers, inputs, count))
             self.seconds["compile"] += time.perf_counter() - begin
         graph, run = self._compiled[count]
-        fast = [*params.values(), *inputs.noise.values(), *inputs.rows.values()]
+        fast = [*params.values(), *inputs.noise.values(), *inputs.rows.values(), *buffers.values()]
         if not graph.random:
-            loss, *gradients = run(fast)
+            loss, *others = run(fast)
         else:
             with torch.random.fork_rng(devices=self._devices):
                 torch.manual_seed(inputs.seed)
-                loss, *gradients = run(fast)
-        return loss, dict(zip(params, gradients, strict=True))
+                loss, *others = run(fast)
+        gradient, after = others[: len(params)], others[len(params) :]
+        return Evaluated(loss, dict(zip(params, gradient, strict=True)), dict(zip(buffers, after, strict=True)))
 
     def _lowered(self, graph: Graph) -> tuple[Graph, Run]:
         data = list(self._data.values())
@@ -235,7 +268,7 @@ class Objective:
     def _devices(self) -> list[torch.device]:
         return [self.device] if self.device.type == "cuda" else []
 
-    def _run(self, pair: Pair, params: Mapping[str, Tensor], inputs: Inputs, count: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def _run(self, pair: Pair, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Inputs, count: int) -> Evaluated:
         """The same by Pyro itself, one particle after the other."""
         leaves = {}
         with torch.no_grad():
@@ -243,46 +276,64 @@ class Objective:
                 own = self.leaves[n]
                 leaves[n] = own.copy_(t) if isinstance(own, torch.nn.Parameter) else t.detach().to(own.dtype).clone()
                 leaves[n].requires_grad_()
-        given = {**{f"param:{n}": t for n, t in leaves.items()}, **{f"rows:{n}": r for n, r in inputs.rows.items()}}
+        before = {n: b.to(pair.buffers[n].dtype) for n, b in buffers.items()}
+        given = {**_prefixed("param:", leaves), **_prefixed("rows:", inputs.rows), **_prefixed("buffer:", before)}
         with torch.enable_grad(), torch.random.fork_rng(devices=self._devices):
             torch.manual_seed(inputs.seed)
             each = [pair.elbo({n: v[i] for n, v in inputs.noise.items()}, given) for i in range(count)]
-            loss = -torch.stack(each).mean()
-            return loss.detach(), _slopes(loss, leaves)
+            loss = -torch.stack([e.value for e in each]).mean()
+            after = {n: _mean(torch.stack([e.buffers[n].detach().to(b) for e in each])) for n, b in buffers.items()}
+            return Evaluated(loss.detach(), _slopes(loss, leaves), after)
 
     @cached_property
     def _data(self) -> dict[str, Tensor]:
         return {n: t for n, t in inputs_of(self.density).items() if n.startswith("data:")}
 
-    def _compile(self, params: Mapping[str, Tensor], inputs: Inputs, count: int) -> Graph:
+    def _compile(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Inputs, count: int) -> Graph:
         """Loss and gradient of all particles as one graph: vmap over the noise, then autograd over the batched one."""
 
         def batched(one: Particle) -> Particle:
             return vmap(one, randomness="different")
 
         def looped(one: Particle) -> Particle:
-            return lambda i, *noise: torch.stack([one(i[k], *[t[k] for t in noise]) for k in range(count)])
+            def each(i: Tensor, *noise: Tensor) -> list[Tensor]:
+                rows = [one(i[k], *[t[k] for t in noise]) for k in range(count)]
+                return [torch.stack(r) for r in zip(*rows, strict=True)]
 
+            return each
+
+        if count == 1:
+            return self._record_loss(params, buffers, inputs, count, looped)
         try:
-            return self._record_loss(params, inputs, count, batched)
+            return self._record_loss(params, buffers, inputs, count, batched)
         except NO_BATCHING_RULE:
-            return self._record_loss(params, inputs, count, looped)
+            return self._record_loss(params, buffers, inputs, count, looped)
 
     def _record_loss(
-        self, params: Mapping[str, Tensor], inputs: Inputs, count: int, over_particles: Callable[[Particle], Particle]
+        self,
+        params: Mapping[str, Tensor],
+        buffers: Mapping[str, Tensor],
+        inputs: Inputs,
+        count: int,
+        over_particles: Callable[[Particle], Particle],
     ) -> Graph:
         tape = Tape(differentiated=True, noise=torch.Generator(device=self.device).manual_seed(0))
-        groups = {"data": self._data, "param": params, "noise": inputs.noise, "rows": inputs.rows}
+        groups = {"data": self._data, "param": params, "noise": inputs.noise, "rows": inputs.rows, "buffer": buffers}
         copies = {kind: {n: t.detach().clone() for n, t in group.items()} for kind, group in groups.items()}
         given = [tape.input(t, f"{kind}/{n}") for kind, group in copies.items() for n, t in group.items()]
         with torch.enable_grad(), tape:
             leaves = {n: t.detach().requires_grad_() for n, t in copies["param"].items()}
-            others = {**copies["data"], **_prefixed("param:", leaves), **_prefixed("rows:", copies["rows"])}
-            one = lambda i, *noise: self.pair.elbo(dict(zip(inputs.noise, noise, strict=True)), others)  # noqa: E731
-            loss = -over_particles(one)(torch.arange(count), *copies["noise"].values()).mean()
-            gradients = _slopes(loss, leaves)
-            loss = loss.detach()
-        return simplify(cut(tape, given, [tape.node(t) for t in (loss, *gradients.values())], slow=range(len(copies["data"]))))
+            others = {**copies["data"], **_prefixed("param:", leaves)}
+            others |= {**_prefixed("rows:", copies["rows"]), **_prefixed("buffer:", copies["buffer"])}
+
+            def one(i: Tensor, *noise: Tensor) -> tuple[Tensor, ...]:
+                value, after = self.pair.elbo(dict(zip(inputs.noise, noise, strict=True)), others)
+                return value, *[after[n].detach().to(b) for n, b in buffers.items()]
+
+            values, *after = over_particles(one)(torch.arange(count), *copies["noise"].values())
+            loss = -values.mean()
+            outputs = [loss.detach(), *_slopes(loss, leaves).values(), *[_mean(b) for b in after]]
+        return simplify(cut(tape, given, [tape.node(t) for t in outputs], slow=range(len(copies["data"]))))
 
     def _check(self, eager: Pair, key: Key) -> None:
         """The graph at other parameters, rows and noise, against Pyro itself run there with that noise."""
@@ -295,14 +346,17 @@ class Objective:
         inputs = Inputs(self.noise(key, few), self.rows(key), self._seed(key))
         every = inputs._replace(noise={n: t.repeat(count // few, *[1] * (t.dim() - 1)) for n, t in inputs.noise.items()})
         moved = {n: t + 0.1 * torch.randn(t.shape, generator=generator).to(t) for n, t in self.params.items()}
-        loss, gradient = self._evaluate(moved, every, count)
+        loss, gradient, after = self._evaluate(moved, self.buffers, every, count)
         begin = time.perf_counter()
-        expected, slope = self._run(eager, moved, inputs, few)
+        expected, slope, written = self._run(eager, moved, self.buffers, inputs, few)
         self._restore()
         double = self.dtype == self.program.dtype == torch.float64
         tolerance, gradient_tolerance = (1e-9, 1e-6) if double else (1e-4, 1e-3)
         if (gap := difference(loss, expected)) > tolerance:
             raise RecordingError(f"the recorded objective disagrees with the program by {gap:.2g} (relative)")
+        for n, b in written.items():
+            if (gap := difference(after[n], b)) > gradient_tolerance:
+                raise RecordingError(f"the recorded objective leaves buffer {n!r} otherwise than the program, by {gap:.2g} (relative)")
         top = max((float(g.abs().max()) for g in slope.values() if g.numel()), default=0.0)
         for n, g in slope.items():
             gap = float((gradient[n] - g).abs().max()) / (1 + top) if g.numel() and math.isfinite(top) else 0.0
@@ -374,6 +428,15 @@ def _slopes(loss: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if loss.requires_grad:
         found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
     return {n: torch.zeros_like(t) if g is None else g for (n, t), g in zip(leaves.items(), found, strict=True)}
+
+
+def _mean(particles: Tensor) -> Tensor:
+    """Over particles; of whole numbers those of the first."""
+    return particles.mean(0) if particles.is_floating_point() else particles[0]
+
+
+def _at_random(program: Program) -> Evaluation:
+    return program.run(FromUniform, generator=torch.Generator().manual_seed(0))
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

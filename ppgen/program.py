@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -39,7 +39,8 @@ class Program:
     params          unconstrained leaves of everything that can be learned, by name; rows: of subsampled plates
 
     Modules are copied, so that what is learned or changed later outside does not reach into the program, and put into
-    evaluation mode. Raises DataError (NaN in observed data), SupportError (a value outside its support), ProgramError.
+    evaluation mode; `trained` says that they run in training mode, `state` which buffers they then write (training.py).
+    Raises DataError (NaN in observed data), SupportError (a value outside its support), ProgramError.
     """
 
     sites: dict[str, Site]
@@ -50,6 +51,8 @@ class Program:
     params: dict[str, Tensor]
     rows: dict[str, Tensor]
     gathered: frozenset[int]
+    trained: bool = False
+    state: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -110,6 +113,11 @@ class Program:
     @property
     def module(self) -> torch.nn.Module | None:
         return self.fn if isinstance(self.fn, torch.nn.Module) else None
+
+    @property
+    def buffers(self) -> dict[str, Tensor]:
+        """Those of `state`, by name."""
+        return {} if self.module is None else {n: b for n, b in self.module.named_buffers() if n in self.state}
 
     def missing_rows(self, observed: str) -> Tensor | None:
         """Of a site observed with `obs_mask`: the rows that it lacks, as flat indices; None where it lacks none."""
@@ -175,11 +183,14 @@ class Program:
         for radius in (2.0, 0.1):
             leaves = [x.detach().clone() if isinstance(x, Tensor) else x for x in self.leaves]
             source: dict[str, Any] = {"generator": torch.Generator().manual_seed(0), "radius": radius}
-            buffers = dict(self.module.named_buffers()) if self.module is not None else {}
+            own = dict(self.module.named_buffers()) if self.module is not None else {}
             try:
-                with torch.random.fork_rng(devices=[]), _put_back(self.module, buffers) as written:
+                with torch.random.fork_rng(devices=[]), _put_back(self.module, own, {}) as copies:
                     run = self.run(FromUniform, leaves=leaves, validate=True, check=True, **source)
-                    self._buffers = frozenset(written())
+                    now = _buffers_of(self.module, own)
+                    self._buffers = frozenset(
+                        n for n, b in own.items() if now[n] is not copies[n] or copies[n]._version or not torch.equal(now[n], b)
+                    )
             except (ValueError, torch.linalg.LinAlgError) as error:  # what Pyro's validation raises, and torch's factorisations
                 failure = error
                 continue
@@ -285,30 +296,33 @@ class Program:
         validate: bool = False,
         method: str | None = None,
         grad: bool = False,
+        buffers: Mapping[str, Tensor] | None = None,
         **settings: Any,
     ) -> E:
         """One run of the callable under a handler, in a private scope: neither Pyro's store, nor a module, nor an argument is
         written to.
 
-        leaves   the tensors of the arguments, flattened; method: of a Family ("guide"), None calls it
+        leaves    the tensors of the arguments, flattened; method: of a Family ("guide"), None calls it
+        buffers   the program's `state`, where it is not that of the module; the handler gets it as the run leaves it
         """
         settings.setdefault("rows", dict(self.rows))
         own = frozenset(id(p) for p in self.module.parameters()) if self.module is not None else frozenset()
         handler = evaluation(params=dict(self.params) if params is None else params, own=own, boost=self._boost, **settings)
         args, kwargs = tree_unflatten(self._leaves(self.leaves if leaves is None else leaves, handler.rows), self.tree)
         call = self.fn if method is None else getattr(self.fn, method)
-        buffers = {n: b for n, b in self.module.named_buffers() if n in self._buffers} if self.module is not None else {}
         context: Any = cast("Any", self.fn)._pyro_context if method is not None else contextlib.nullcontext()
         with (
             pyro.validation_enabled(validate),
             pyro.get_param_store().scope(),
             torch.set_grad_enabled(grad),
-            _put_back(self.module, buffers),
+            _put_back(self.module, self._buffers | self.state, buffers or {}) as copies,
+            _mode(self.module, self.trained),
             handler,
             context,
             Swap(handler),
         ):
             call(*args, **kwargs)
+            handler.buffers = {n: (copies[n], now) for n, now in _buffers_of(self.module, self.state).items()}
         return handler
 
     def _leaves(self, leaves: list[Any], rows: Mapping[str, Tensor]) -> list[Any]:
@@ -333,28 +347,49 @@ class Program:
             for name, value in values.items():
                 self.params[name].copy_(value)
 
+    def set_buffers(self, values: Mapping[str, Tensor]) -> None:
+        """Write values into those of the module's buffers that have their names, in place."""
+        own = dict(self.module.named_buffers()) if self.module is not None else {}
+        for name in own.keys() & values.keys():
+            own[name].copy_(values[name])
+
 
 def _twin(p: Tensor) -> Tensor:
     twin = p.detach().clone()
     return torch.nn.Parameter(twin) if isinstance(p, torch.nn.Parameter) else twin
 
 
+def _buffers_of(module: torch.nn.Module | None, names: Iterable[str]) -> dict[str, Tensor]:
+    """Buffers of a module by name, as they are now."""
+    return {} if module is None else {n: module.get_buffer(n) for n in names}
+
+
 @contextlib.contextmanager
-def _put_back(module: torch.nn.Module | None, buffers: Mapping[str, Tensor]) -> Iterator[Callable[[], list[str]]]:
-    """A run works on copies of a module's buffers. Yields a function that names those which were written to."""
-    owners = {n: module.get_submodule(n.rpartition(".")[0])._buffers for n in buffers}  # type: ignore[union-attr]
-    copies = {n: b.clone() for n, b in buffers.items()}
-
-    def install(values: Mapping[str, Tensor]) -> None:
-        for n, value in values.items():
-            owners[n][n.rpartition(".")[2]] = value
-
-    def written() -> list[str]:
-        now = {n: owners[n][n.rpartition(".")[2]] for n in buffers}
-        return [n for n, b in buffers.items() if now[n] is not copies[n] or copies[n]._version or not torch.equal(copies[n], b)]
-
-    install(copies)
+def _put_back(module: torch.nn.Module | None, names: Iterable[str], given: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """A run works on copies of a module's buffers, or of what is given in their place. Yields the copies."""
+    own = _buffers_of(module, names)
+    copies = {n: given.get(n, b).clone() for n, b in own.items()}
+    _install(module, copies)
     try:
-        yield written
+        yield copies
     finally:
-        install(buffers)
+        _install(module, own)
+
+
+def _install(module: torch.nn.Module | None, buffers: Mapping[str, Tensor]) -> None:
+    for n, b in buffers.items():
+        owner, _, leaf = n.rpartition(".")
+        module.get_submodule(owner)._buffers[leaf] = b  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def _mode(module: torch.nn.Module | None, trained: bool) -> Iterator[None]:
+    """Training mode while a program that is trained runs."""
+    if module is None or not trained:
+        yield
+        return
+    module.train()
+    try:
+        yield
+    finally:
+        module.eval()

@@ -26,7 +26,7 @@ from .sources import FromPosition
 from .straightline import Graph, Node, above, cut
 from .tape import Steered, Tape, ValueRead, Watch, users_line
 
-__all__ = ["Joint", "Recording", "agree", "device_of", "difference", "name_inputs", "read_eagerly", "seeded", "support_of"]
+__all__ = ["Joint", "Recording", "agree", "device_of", "difference", "name_buffers", "name_inputs", "read_eagerly", "seeded", "support_of"]
 
 
 class Outputs(NamedTuple):
@@ -42,8 +42,9 @@ class Outputs(NamedTuple):
 class Recording:
     """One recording of a program at one point, from which every reading is cut.
 
-    inputs     names in order: position, data:*, param:*, rows:*; held, the whole numbers of held sites, last
+    inputs     names in order: position, data:*, param:*, rows:*, buffer:*; held, the whole numbers of held sites; noise:* last
     constant   data that steer Python and are therefore constants of this recording
+    buffers    what a program in training leaves in its buffers, by name; its random numbers are inputs, `noises` their kinds
 
     Raises RecordingError (names the operation and the user's line) and EliminationError.
     """
@@ -63,23 +64,26 @@ class Recording:
 
     def _record(self) -> None:
         p = self.program
-        self.tape = tape = Tape(guard=self._affordable if self.enumerated else None)
+        noise = torch.Generator(device=device_of(p)).manual_seed(0) if p.trained else None
+        self.tape = tape = Tape(guard=self._affordable if self.enumerated else None, noise=noise)
         generator = torch.Generator().manual_seed(1)
         position = torch.rand(p.dim, generator=generator, dtype=self.dtype).to(device_of(p)) * 2 - 1
         tape.input(position, "position")
         leaves, params, rows = name_inputs(tape, p, self.constant)
+        buffers = name_buffers(tape, p)
         index = torch.zeros(self.holding.elements, dtype=torch.int64, device=position.device)
         if len(index):
             tape.input(index, "held")
-        settings: dict[str, Any] = {"leaves": leaves, "params": params, "rows": rows, "enumerate_dim": -1 - p.nesting, "tape": tape}
+        settings: dict[str, Any] = {"leaves": leaves, "params": params, "rows": rows, "buffers": buffers, "enumerate_dim": -1 - p.nesting}
         run = self._guarded(
-            lambda: p.run(FromPosition, position=position, layout=p.sites, held=self.holding.inside(index), **settings)
+            lambda: p.run(FromPosition, position=position, layout=p.sites, held=self.holding.inside(index), tape=tape, **settings)
         )
         missing = set(p.sites) ^ set(run.sites)
         if missing:
             raise RecordingError(f"the sites of the program differ from run to run: {', '.join(sorted(missing))}")
         self.sites: dict[str, Site] = run.sites
-        self.inputs = list(tape.inputs)
+        self.inputs, self.noises = list(tape.inputs), tape.noises
+        self.buffers = {n: tape.node(after) for n, (_, after) in run.buffers.items()}
         self.marks = {n.mark: n for n in tape.nodes if n.mark is not None}
         self._numbers: dict[float, Tensor] = {}
         self.outputs = {n: self._outputs(s) for n, s in run.sites.items()}
@@ -167,17 +171,17 @@ class Recording:
         return rolled(cut(self.tape, [*given, *rest], outputs, retype=retype))
 
     def density_graph(self, dtype: torch.dtype) -> Graph:
-        """position, held numbers where there are any -> per-site factors, scales, log Jacobians."""
+        """position, held numbers where there are any -> per-site factors, scales, log Jacobians, buffers."""
         names = list(self.sites)
         outs = [self.outputs[n].log_prob for n in names] + [self.outputs[n].scale for n in names]
         jacobians = [self.outputs[s.name].log_jacobian for s in self.continuous]
-        return self.cut(self.point, [*outs, *jacobians], dtype)  # type: ignore[list-item]
+        return self.cut(self.point, [*outs, *jacobians, *self.buffers.values()], dtype)  # type: ignore[list-item]
 
     def values_graph(self, dtype: torch.dtype) -> Graph:
-        """Values of the `given` sites -> per-site factors, scales."""
+        """Values of the `given` sites -> per-site factors, scales, buffers."""
         names = list(self.sites)
         outs = [self.outputs[n].log_prob for n in names] + [self.outputs[n].scale for n in names]
-        return self.cut([self.marks[n] for n in self.given], outs, dtype)
+        return self.cut([self.marks[n] for n in self.given], [*outs, *self.buffers.values()], dtype)
 
     def constrain_graph(self, dtype: torch.dtype) -> Graph:
         """position -> values of the continuous latent sites."""
@@ -240,6 +244,14 @@ def name_inputs(tape: Tape, program: Program, constant: Collection[str]) -> tupl
         for n, v in group.items():
             tape.input(v, f"{kind}:{n}")
     return leaves, params, rows
+
+
+def name_buffers(tape: Tape, program: Program) -> dict[str, Tensor]:
+    """The same of the buffers that are a program's state."""
+    buffers = {n: b.detach().clone() for n, b in program.buffers.items()}
+    for n, b in buffers.items():
+        tape.input(b, f"buffer:{n}")
+    return buffers
 
 
 def device_of(program: Program) -> torch.device:

@@ -29,6 +29,7 @@ IDENTITIES = {aten.alias.default, aten.lift_fresh.default, aten.lift_fresh_copy.
 READS = {aten._local_scalar_dense.default, aten.equal.default, aten.allclose.default}
 # A failed Cholesky is nan for one chain, never an error for all of them.
 DROPPED = {aten._linalg_check_errors.default}
+BATCH_NORMS = {aten.native_batch_norm.default, aten.cudnn_batch_norm.default}  # alike in their arguments
 BOOLEAN = (torch.bool, torch.uint8)  # dtypes of an index that is a mask
 RESHAPES = {"squeeze_", "unsqueeze_", "t_", "transpose_", "swapdims_", "swapaxes_"}
 UNWRITABLE = {"set_", "resize_", "resize_as_"}
@@ -253,10 +254,9 @@ class Tape(TorchDispatchMode):
     def _record(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if func is aten.index_put.default and (masks := [i for i in args[1] if i is not None and i.dtype in BOOLEAN and self.live(i)]):
             return self._masked(args, kwargs, masks)
+        if func in BATCH_NORMS and args[5] and args[3] is not None:
+            return self._batch_norm(*args)
         node_args, node_kwargs = mapped(args, Tensor, self.node), mapped(dict(kwargs), Tensor, self.node)
-        # with training=True it writes, unmarked, to buffers that it does not read
-        if func is aten.native_batch_norm.default and node_args[5]:
-            node_args = (*node_args[:3], None, None, *node_args[5:])
         out = func(*args, **kwargs)
         node = self._add(func, node_args, node_kwargs, out if isinstance(out, Tensor) else None)
         if isinstance(out, Tensor):
@@ -266,6 +266,18 @@ class Tape(TorchDispatchMode):
                 if isinstance(o, Tensor):
                     self._bind(o, self._add(item, (node, i), {}, o))
         return out
+
+    def _batch_norm(
+        self, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, training: bool, momentum: float, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """In training mode it writes, without saying so, to a running mean and variance that it does not read: they are written here."""
+        with self:
+            out, middle, inverse = aten.native_batch_norm.default(x, weight, bias, None, None, True, momentum, eps)
+            count = x.numel() // x.shape[1]
+            spread = (inverse.pow(-2) - eps) * (count / max(count - 1, 1))
+            mean.copy_(torch.lerp(mean, middle.to(mean), momentum))
+            variance.copy_(torch.lerp(variance, spread.to(variance), momentum))
+        return out, middle, inverse
 
     def _masked(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], masks: list[Tensor]) -> Tensor:
         """`x[mask] = number` by a mask that is no constant: how many elements are written depends on the data, as does the shape
@@ -294,6 +306,11 @@ class Tape(TorchDispatchMode):
         other = {n for n in sources if not n.startswith(("data:", "observed:"))}
         if data and not other:
             raise Steered(data)
+        if state := sorted(n.removeprefix("buffer:") for n in other if n.startswith("buffer:")):
+            raise ProgramError(
+                f"{what} depends on {', '.join(map(repr, state))}, which the module writes while it learns: {users_line()}. What its first "
+                "batch initialises has to be before: call the module once in training mode; and a batch norm needs a momentum"
+            )
         names = ", ".join(sorted(n.removeprefix("param:") for n in other)) or "the inputs"
         raise ValueRead(f"{what} depends on {names}: {users_line()}", other)
 
@@ -364,6 +381,12 @@ class Tape(TorchDispatchMode):
         """t now holds node's value; every other tensor of the same storage is read back from the flat one."""
         key = _storage(t)
         flat = self._flat.get(key)
+        if t.is_contiguous() and t.numel() == before.numel():  # nothing of the old value is left
+            self._flat[key] = self._add(aten.reshape.default, (node, [-1]), {}, before)
+            for k in self._kept.get(key, []):
+                self._node.pop(id(k), None)
+            self._bind(t, node)
+            return
         if flat is None:
             owner = next((k for k in self._kept.get(key, []) if id(k) in self._node), None)
             if owner is None:
@@ -400,6 +423,8 @@ class Tape(TorchDispatchMode):
         target = args[0] if name.endswith("_") else arguments.pop("out", None)
         with _disable_current_modes():
             like = target if target is not None else func(*args, **kwargs)
+        if not isinstance(like, Tensor):  # dropout gives its mask too
+            like = args[0]
         with self:
             value = recipe(self.draw, like, arguments)
             return value if target is None else target.copy_(value)
