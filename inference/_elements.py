@@ -65,6 +65,7 @@ class ElementWorkshop(Workshop):
     ) -> Drawn:
         work = _Work(self.sampler, metric, key, count, aim, gamma)
         work.fill(state, step_size, averaging)
+        work.stats.fill(0.0)  # nobody writes those of a trajectory that is not made
         self.elements = elements = _Elements(self, state.held.to("cpu"), count)
         work.jobs["count"], work.jobs["stop"] = 1, self.own.ctypes.data  # a draw that is begun is made
         work.jobs["n"] = elements.records["z"]
