@@ -246,6 +246,10 @@ class _Driver:
                 begin = time.perf_counter()
                 with self._timed("sample"):
                     block = self._advance(advance, budget)
+                if not (block.made or self.finished or stop):  # else it would go on for ever
+                    raise EngineError(
+                        f"{type(engine).__name__} made no draw when asked for {budget} at draw {self.at}, and was not told to stop"
+                    )
                 report(self.at, engine.total, engine.note(block.stats))
                 took = time.perf_counter() - begin
                 budget = max(1, min(GROWTH * budget, int(block.made * BLOCK / max(took, 1e-9))))

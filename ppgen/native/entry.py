@@ -37,7 +37,9 @@ class Entry:
 
     def __init__(self, function: Callable[..., None], kinds: tuple[type, ...], sources: tuple[ModuleType, ...]):
         self.function, self.kinds = function, kinds
-        self.files = [Path(function.__code__.co_filename), *(Path(str(m.__file__)) for m in sources)]
+        # Read while they are imported: what this process runs, whatever becomes of the files until it compiles
+        files = [Path(function.__code__.co_filename), *(Path(str(m.__file__)) for m in sources)]
+        self.digests = [hashlib.sha256(f.read_bytes()).hexdigest() for f in files]
         self._lock = Lock()
         self._call: Any = None
         self.__doc__ = function.__doc__
@@ -61,8 +63,7 @@ class Entry:
             self._call = ctypes.CFUNCTYPE(ctypes.c_int32, *arguments)(self._code.addresses[name])
 
     def _identity(self) -> str:
-        digests = [hashlib.sha256(f.read_bytes()).hexdigest() for f in self.files]
-        return "\0".join([numba.__version__, self.function.__module__, self.function.__qualname__, *digests])
+        return "\0".join([numba.__version__, self.function.__module__, self.function.__qualname__, *self.digests])
 
     def _compiled(self) -> bytes:
         dispatcher: Any = njit(**HOW, **BARE)(self.function)

@@ -157,6 +157,18 @@ def test_a_block_of_the_engines_own_replaces_the_loop() -> None:
     assert torch.equal(drive(InBlocks(), Walk()).draws["position"][0], torch.arange(10.0, 50.0, dtype=torch.float64))
 
 
+def test_a_block_of_nothing_is_an_error() -> None:
+    """Machine code of another version once did nothing at all, and the run went on for ever."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Idle(Walker):
+        def block(self, target, stop):
+            return lambda target, state, tuning, key, count, adapting: Block(state, tuning, {}, {}, 0, False)
+
+    with pytest.raises(EngineError, match="Idle made no draw"):
+        drive(Idle(), Walk())
+
+
 class KillingError(Exception):
     pass
 

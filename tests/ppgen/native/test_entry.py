@@ -72,11 +72,22 @@ def test_an_edit_of_what_it_calls_makes_another(folder: Path, tmp_path: Path) ->
     source.write_text("one = 1")
     module = type(entry)("called")
     module.__file__ = str(source)
+    before = entry.entry(int, float, sources=(module,))(scale)
+    assert before._identity() == entry.entry(int, float, sources=(module,))(scale)._identity()
+    source.write_text("one = 2")
+    assert entry.entry(int, float, sources=(module,))(scale)._identity() != before._identity()
+
+
+def test_an_edit_after_the_import_changes_nothing(folder: Path, tmp_path: Path) -> None:
+    """Else the old code would be kept as that of the new sources."""
+    source = tmp_path / "called.py"
+    source.write_text("one = 1")
+    module = type(entry)("called")
+    module.__file__ = str(source)
     made = entry.entry(int, float, sources=(module,))(scale)
     before = made._identity()
-    assert before == made._identity()
     source.write_text("one = 2")
-    assert made._identity() != before
+    assert made._identity() == before
 
 
 def test_many_threads_enter_at_once(folder: Path) -> None:
