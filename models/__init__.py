@@ -4,6 +4,7 @@ from .bayesian_network import BayesianNetwork, LinearGaussian
 from .block_model import StochasticBlockModel
 from .classifier import GaussianClassifier
 from .coin import CoinTosses
+from .flow import NormalizingFlow
 from .heights import Heights
 from .hidden_markov import HiddenMarkov
 from .markov_chain import MarkovChain
@@ -23,5 +24,6 @@ __all__ = [
     "MixtureOf",
     "NGram",
     "NaiveBayes",
+    "NormalizingFlow",
     "StochasticBlockModel",
 ]
