@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..bounds import inputs_of, model_of
+from ..bounds import inputs_of
 from ..diagnostics import smooth
 from ..engine import Engine, require_positive
 from ..errors import DataError, EngineError, NameNotFoundError, PpgenWarning, ProgramError, ZeroProbabilityError
+from ..factors import model_of
 from ..guides import FlatGuide
 from ..keys import Key
 from ..lowering import over_batch

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from .bounds import EagerModel, Model, OnFactors, OnPosition, OnSites, Pair, RecordedModel, Unread, inputs_of
+from .bounds import OnFactors, OnPosition, OnSites, Pair, Unread, inputs_of
 from .errors import GuideError, RecordingError
+from .factors import EagerModel, Model, RecordedModel
 from .guides import BoundProgram, FlatGuide, GuideProgram, RecordedGuide
 from .keys import NOISE, ROWS, Key, nth
 from .lowering import NO_BATCHING_RULE, Lowering, Run, choose, lower, over_batch
