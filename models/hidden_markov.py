@@ -171,7 +171,9 @@ class HiddenMarkov(Family):
 
     def log_likelihood(self, x: Any, values: Mapping[str, Tensor]) -> Tensor:
         """log p(sequence | parameters), nats, (*lead, N): all paths summed out."""
-        return path_log_sum(*self._weights(self._data(x), values))
+        pairs, local = self._weights(self._data(x), values)
+        with torch.set_grad_enabled(pairs.requires_grad or local.requires_grad):  # else the backward pass would be made for nobody
+            return path_log_sum(pairs, local)
 
     def smoothed(self, x: Any, values: Mapping[str, Tensor]) -> Tensor:
         """p(state | sequence, parameters), (*lead, N, T, K); behind the end of a sequence, of the states that would follow."""
@@ -225,11 +227,12 @@ class HiddenMarkov(Family):
         law, transition = self._law(values), values["transition"]
         if data.values is None or data.seen is None:
             raise ProgramError("give data x; there is none")
-        seen = law.log_prob(data.values.unsqueeze(2))
-        local = torch.where(data.seen[..., None], seen, seen.new_zeros(()))
+        local = law.log_prob(data.values.unsqueeze(2))
+        if not data.seen.all():
+            local = torch.where(data.seen[..., None], local, local.new_zeros(()))
         first = values["initial"] if self.initial == "free" else stationary(transition)
-        begin = first.log()[..., None, None, :].expand(*local.shape[:-2], 1, self.num_states)
-        return transition.log()[..., None, None, :, :], torch.cat([local[..., :1, :] + begin, local[..., 1:, :]], -2)
+        local[..., 0, :] += first.log().unsqueeze(-2)
+        return transition.log()[..., None, None, :, :], local
 
     # Label switching
 
