@@ -5,8 +5,9 @@ from .enumeration import Enumeration
 from .gibbs import Gibbs
 from .hmc import HMC
 from .importance import ImportanceSampling
+from .langevin import Langevin
 from .mala import MALA
 from .nuts import NUTS
 from .svi import SVI
 
-__all__ = ["EM", "HMC", "MALA", "NUTS", "SVI", "Enumeration", "Gibbs", "ImportanceSampling"]
+__all__ = ["EM", "HMC", "MALA", "NUTS", "SVI", "Enumeration", "Gibbs", "ImportanceSampling", "Langevin"]

@@ -4,8 +4,9 @@ Both give the same things, so what stands on them (starting points, discrete sit
 is written once. A leading dimension n is any number of points.
 """
 
+import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -48,6 +49,9 @@ class DensityReading(Protocol):
 
     def value_and_grad(self, position: Tensor, held: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(n, dim), whole numbers of held sites (n, elements) -> (n,), (n, dim)"""
+
+    def shown(self, rows: Mapping[str, Tensor]) -> Self:
+        """The same at other rows of subsampled plates, by name."""
 
     def constrain(self, position: Tensor) -> dict[str, Tensor]:
         """(n, dim) -> continuous latent site -> (n, *shape)"""
@@ -98,6 +102,16 @@ class RecordedReading:
         self._fast = {n: sources[n] for n in others if n.startswith("rows:")}
         self._others = (*self._slow.values(), *self._fast.values())
         self._runs: dict[int | None, Any] = {}
+
+    def shown(self, rows: Mapping[str, Tensor]) -> "RecordedReading":
+        """The same graphs at other rows of subsampled plates."""
+        other = object.__new__(RecordedReading)
+        other.__dict__.update(self.__dict__)
+        other._fast = {n: rows[n.removeprefix("rows:")] for n in self._fast}
+        other._others = (*self._slow.values(), *other._fast.values())
+        if self.lowering == "native":  # machine code has them among what is prepared
+            other._runs = {}
+        return other
 
     def _typed(self, t: Tensor) -> Tensor:
         """In the density's dtype, where it was in the program's own."""
@@ -234,6 +248,12 @@ class EagerReading:
 
     def bound(self, program: Program) -> "EagerReading":
         return EagerReading(program, list(self.holding.sites))
+
+    def shown(self, rows: Mapping[str, Tensor]) -> "EagerReading":
+        other = copy.copy(self)
+        other.program = copy.copy(self.program)
+        other.program.rows = dict(rows)
+        return other
 
     def _enumerate(self) -> int:
         return -1 - self.program.nesting

@@ -159,6 +159,13 @@ class LogDensity:
         other._check(other.recording)
         return other
 
+    def shown(self, rows: Mapping[str, Tensor]) -> "LogDensity":
+        """The density at other rows of subsampled plates, by name (batch,) each, on the same compiled graph; machine code prepares itself
+        for them anew."""
+        other = copy.copy(self)
+        other.reading = self.reading.shown(rows)
+        return other
+
     # Density
 
     @property
