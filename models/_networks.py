@@ -5,6 +5,7 @@ no random layer and no buffer, so that what they give is a smooth function of wh
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ def mlp(inputs: int, outputs: int, hidden: Sequence[int] = (256, 256), activatio
     """(..., inputs) -> (..., outputs). Without hidden layers one affine map."""
     widths = [inputs, *hidden]
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), activation()]
     return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
 
@@ -60,7 +61,7 @@ class FromImage(nn.Module):
         super().__init__()
         first, *_ = _image(image)
         self.convolutions = nn.Sequential()
-        for before, after in zip([first, *channels], channels, strict=False):
+        for before, after in pairwise([first, *channels]):
             self.convolutions += nn.Sequential(nn.Conv2d(before, after, 3, stride=2, padding=1), activation())
         self.body = mlp(channels[-1] * _halved(image, len(channels)).numel() + context, outputs, hidden, activation)
 
@@ -86,7 +87,7 @@ class ToImage(nn.Module):
         self.small = torch.Size((channels[0], *_halved(image, len(channels))))
         self.body = nn.Sequential(mlp(inputs + context, self.small.numel(), hidden, activation), activation())
         self.convolutions = nn.Sequential()
-        for before, after in zip(channels, [*channels[1:], last], strict=True):
+        for before, after in pairwise([*channels, last]):
             self.convolutions += nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), activation())
         del self.convolutions[-1]  # what comes out is any number
 
