@@ -5,6 +5,7 @@ from .block_model import StochasticBlockModel
 from .classifier import GaussianClassifier
 from .coin import CoinTosses
 from .flow import NormalizingFlow
+from .flow_guide import FlowGuide
 from .heights import Heights
 from .hidden_markov import HiddenMarkov
 from .markov_chain import MarkovChain
@@ -15,6 +16,7 @@ from .ngram import NGram
 __all__ = [
     "BayesianNetwork",
     "CoinTosses",
+    "FlowGuide",
     "GaussianClassifier",
     "GaussianMixture",
     "Heights",

@@ -54,7 +54,7 @@ class FlowDistribution(TorchDistribution):
     has_rsample = True
 
     def __init__(self, transform: Any, base: Distribution, support: constraints.Constraint, batch_shape: torch.Size):
-        self.transform, self.base, self._support = transform, base, support
+        self.transform, self.base_dist, self._support = transform, base, support
         self._drawn: tuple[Tensor, Tensor] | None = None  # the last draw and its log density
         event = transform.inverse_shape(base.event_shape)
         super().__init__(batch_shape, event, validate_args=False)
@@ -64,11 +64,11 @@ class FlowDistribution(TorchDistribution):
         return self._support
 
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> "FlowDistribution":
-        return FlowDistribution(self.transform, self.base, self._support, torch.Size(batch_shape))
+        return FlowDistribution(self.transform, self.base_dist, self._support, torch.Size(batch_shape))
 
     def _base_draw(self, sample_shape: Sequence[int]) -> Tensor:
         shape = torch.Size(sample_shape) + self.batch_shape
-        return self.base.expand(shape).rsample()
+        return self.base_dist.expand(shape).rsample()
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         with torch.no_grad():
@@ -79,14 +79,14 @@ class FlowDistribution(TorchDistribution):
         """The draw's density comes with it, so that asking for it afterwards needs no way back."""
         z = self._base_draw(sample_shape)
         x, log_det = self.transform.inv.call_and_ladj(z)
-        self._drawn = x, self.base.log_prob(z) - log_det
+        self._drawn = x, self.base_dist.log_prob(z) - log_det
         return x
 
     def log_prob(self, x: Tensor) -> Tensor:
         if self._drawn is not None and x is self._drawn[0]:
             return self._drawn[1]
         z, log_det = self.transform.call_and_ladj(x)
-        return self.base.log_prob(z) + log_det
+        return self.base_dist.log_prob(z) + log_det
 
     def code(self, x: Tensor) -> Tensor:
         """z of x."""

@@ -1,7 +1,7 @@
 """Normalizing flows: data are a smooth invertible function of something simple, so that their density is known exactly."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -12,9 +12,10 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 from torch.distributions import constraints
 
-from ..errors import DataError, NameNotFoundError, ProgramError, SupportError
+from ..errors import DataError, GuideError, NameNotFoundError, ProgramError, SupportError
 from ..family import Family, check_finite, check_rows, count_rows
 from ._flows import KINDS, Affine, Flat, Flow, FlowDistribution, Logit, Size, StandardNormal
+from .flow_guide import FlowGuide
 
 __all__ = ["NormalizingFlow"]
 
@@ -128,6 +129,12 @@ class NormalizingFlow(Family):
         law: FlowDistribution = self.flow(context)
         return law
 
+    def as_guide(self) -> FlowGuide:
+        """This flow over the unconstrained position of a program of as many coordinates: SVI begins there. Raises GuideError."""
+        if self.context or self.logit is not None or len(self.event_shape) != 1 or not isinstance(self.flow.base, StandardNormal):
+            raise GuideError("only a flow over all numbers, without context and with a standard normal base, can be a guide")
+        return FlowGuide(flow=self.flow)
+
     def exact(self, x: Tensor, context: Tensor | None = None) -> dict[str, Any]:
         """log_evidence, the log density of all x, nats; functions `log_density` -> (N,) and `code` -> z (N, D). With levels, where
         none of these is known, `log_likelihood` of values of noise (*lead, N, *shape) -> (*lead, N)."""
@@ -135,9 +142,17 @@ class NormalizingFlow(Family):
         law = self.distribution(self._contexts(context, len(rows)))
         if self.levels is not None:
             return {"log_likelihood": partial(self._log_likelihood, rows, law)}
-        log_density = law.log_prob(rows)
-        return {"log_evidence": log_density.sum(), "log_density": partial(law.log_prob, rows), "code": partial(law.code, rows)}
+        return {
+            "log_evidence": self._known(law.log_prob, rows).sum(),
+            "log_density": partial(self._known, law.log_prob, rows),
+            "code": partial(self._known, law.code, rows),
+        }
 
+    @torch.no_grad()
+    def _known(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        return function(x)
+
+    @torch.no_grad()
     def _log_likelihood(self, x: Tensor, law: FlowDistribution, values: Mapping[str, Tensor]) -> Tensor:
         noise = values["noise"].to(self._like)
         return GreyLevels(law, noise, self.levels or 1).log_prob(x)
@@ -211,6 +226,8 @@ class GreyLevels(TorchDistribution):
 
 class OnGrid(constraints.Constraint):
     """Grey levels in [0, 1]."""
+
+    is_discrete = True
 
     def __init__(self, levels: int):
         self.levels = levels

@@ -30,6 +30,7 @@ _EXPORTS = {
     "formula": "factorisation",
     "infer": "tasks",
     "learn": "tasks",
+    "neutra": "preconditioning",
     "predict": "tasks",
     "sample": "tasks",
     "scan": "scanning",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from .family import Family
     from .graph import Structure, structure
     from .posterior import Posterior
+    from .preconditioning import neutra
     from .program import Program
     from .scanning import scan
     from .targets import LogDensity

@@ -31,6 +31,10 @@ class Start(NamedTuple):
     centre: Tensor
     unit: Tensor
 
+    def place(self, units: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+        """A position in these units (*batch, dim) and its log density (*batch,), as a position and its log density."""
+        return self.centre + self.unit * units, log_q - self.unit.log().sum()
+
 
 def at_mode(program: Program, key: Key) -> Start:
     """A local mode with the sds of the normal that has its curvature, each given the other coordinates; or, where the density
