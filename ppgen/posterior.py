@@ -20,6 +20,8 @@ from .targets import LogDensity, PointwiseLogLikelihood
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .preconditioning import PlacedGuide
+
 __all__ = ["Posterior", "require_memory"]
 
 LARGEST = 4 * 2**30  # bytes of draws
@@ -39,6 +41,7 @@ class Posterior:
     losses       (steps,) where something was optimised, nats
     stats        (chains, draws) by ArviZ's names: diverging, acceptance_rate, step_size, tree_depth, n_steps, energy, lp
     provenance   engine, settings, lowering and why, seconds, gradients, versions; JSON-able
+    guide        the fitted distribution over the flat position, where draws came from one; not saved
     coords, dims names of dimensions and of the places along them, as ArviZ has them; from the program's plates where not given
     """
 
@@ -51,6 +54,7 @@ class Posterior:
     provenance: dict[str, Any] = field(default_factory=dict)
     coords: dict[str, Sequence[Any]] = field(default_factory=dict)
     dims: dict[str, Sequence[str]] = field(default_factory=dict)
+    guide: "PlacedGuide | None" = field(default=None, repr=False)
     resume: Callable[[int], "Posterior"] | None = field(default=None, repr=False)  # what `continue_` calls
 
     def __post_init__(self) -> None:
