@@ -1,5 +1,6 @@
 """Families: one file each, one model/guide pair each."""
 
+from .autoencoder import VariationalAutoencoder
 from .bayesian_network import BayesianNetwork, LinearGaussian
 from .block_model import StochasticBlockModel
 from .classifier import GaussianClassifier
@@ -28,4 +29,5 @@ __all__ = [
     "NaiveBayes",
     "NormalizingFlow",
     "StochasticBlockModel",
+    "VariationalAutoencoder",
 ]
