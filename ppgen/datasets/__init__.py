@@ -3,8 +3,8 @@
     x = datasets.load("old-faithful").x
     x = datasets.load("my.csv").x
 
-A data set of the house is two files in this folder: NAME.json with its description, source and licence, and NAME.csv, NAME.gml
-(a graph) or NAME.bif (a network of tables). Putting them there is all it takes. The JSON may also say
+A data set of the house is two files in this folder: NAME.json with its description, source and licence, and NAME.csv, NAME.npz
+(images), NAME.gml (a graph) or NAME.bif (a network of tables). Putting them there is all it takes. The JSON may also say
 
     counts      the column that says how often each row is to be repeated
     sequence    the column that says which sequence a row belongs to: x is then padded, with lengths
@@ -40,6 +40,7 @@ class Dataset:
     columns      their D names, or empty where the file has none
     states       column of words -> its states; x holds their numbers, from 0
     label        the column that is to be told from the others, where the data are known for that
+    labels       what each datum of an array is, (N,) whole numbers, where the file says so beside x
     source, licence, description    empty for files of one's own
     notes        what a careful user should know
     """
@@ -49,6 +50,7 @@ class Dataset:
     columns: tuple[str, ...] = ()
     states: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     label: str | None = None
+    labels: "Tensor | None" = None
     source: str = ""
     licence: str = ""
     description: str = ""
@@ -76,7 +78,8 @@ def load(name_or_path: str | Path) -> Dataset:
     """A data set by name, or the file at a path: .csv (with or without a header), .npy, .npz, .parquet, .gml or .bif.
 
     Values that are missing (an empty cell, NA, NaN) become NaN. A named column of a .csv file without a single number in it is
-    one of states. An archive .npz of `x` beside `lengths` or `mask` is a dict.
+    one of states. An archive .npz of `x` beside `lengths` or `mask` is a dict; `labels` beside it are
+    the labels.
     Raises NameNotFoundError where there is no such name or file, and DataError, naming file, row and column, where it does not
     hold what its suffix says.
     """
@@ -87,7 +90,7 @@ def load(name_or_path: str | Path) -> Dataset:
         return _of_the_house(name)
     if path.is_file():
         found = read(path)
-        return Dataset(path.name, found.x, found.columns, found.states, source=str(path))
+        return Dataset(path.name, found.x, found.columns, found.states, labels=found.labels, source=str(path))
     if path.suffix.lower() in READERS or path.parent != Path():
         raise NameNotFoundError(f"there is no file {name!r}")
     raise NameNotFoundError(f"there is no data set {name!r}{closest(name, available())}, or a file's path: {', '.join(READERS)}")
@@ -105,7 +108,7 @@ def _of_the_house(name: str) -> Dataset:
         found = repeated(found, counts)
     if (sequence := facts.pop("sequence", None)) is not None:
         found = in_sequences(found, sequence)
-    return Dataset(name, found.x, found.columns, found.states, **facts)
+    return Dataset(name, found.x, found.columns, found.states, labels=found.labels, **facts)
 
 
 def _facts(file: Path) -> dict[str, Any]:

@@ -20,11 +20,12 @@ BESIDE = {"lengths": torch.int64, "mask": torch.bool}  # arrays that make an arc
 
 
 class Contents(NamedTuple):
-    """x as Dataset has it, or arrays; the names of its columns, and the states of those that hold words."""
+    """x as Dataset has it, or arrays; the names of its columns, the states of those that hold words, and the labels of data."""
 
     x: Any
     columns: tuple[str, ...] = ()
     states: Mapping[str, tuple[str, ...]] = {}
+    labels: Any = None
 
 
 def read(path: Path, states: Mapping[str, Sequence[str]] | None = None) -> Contents:
@@ -40,7 +41,7 @@ def read(path: Path, states: Mapping[str, Sequence[str]] | None = None) -> Conte
         found = found._replace(x=_tensor(path, found.x))
     elif isinstance(found.x, dict):
         found = found._replace(x={name: _tensor(path, values, BESIDE.get(name, torch.float64)) for name, values in found.x.items()})
-    return found
+    return found if found.labels is None else found._replace(labels=_tensor(path, found.labels, torch.int64))
 
 
 def _tensor(path: Path, values: np.ndarray, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -163,9 +164,10 @@ def _npz(path: Path) -> Contents:
             name = arrays.files[0] if len(arrays.files) == 1 else "x"
             if name not in arrays.files:
                 raise DataError(f"{path} holds the arrays {', '.join(arrays.files) or '-'}; name the one to be read x")
+            labels = arrays["labels"] if name == "x" and "labels" in arrays.files else None
             if beside := [n for n in BESIDE if n in arrays.files]:
-                return Contents({n: arrays[n] for n in (name, *beside)})
-            return Contents(arrays[name])
+                return Contents({n: arrays[n] for n in (name, *beside)}, labels=labels)
+            return Contents(arrays[name], labels=labels)
     except (ValueError, EOFError, OSError, BadZipFile) as error:
         raise DataError(f"{path} is not an archive of number arrays in NumPy's format: {error}") from error
 

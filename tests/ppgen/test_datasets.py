@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 from ppgen import datasets
 from ppgen.datasets._reading import Contents, in_sequences
@@ -30,7 +31,7 @@ def test_every_data_set_says_what_it_is() -> None:
         for x in [data.x] if isinstance(data.x, torch.Tensor) else []:
             assert x.dtype == torch.float64
             assert not x.isinf().any()
-            assert len(data.columns) == (1 if x.dim() == 1 else x.shape[1])
+            assert len(data.columns) == (1 if x.dim() == 1 else x.shape[1] if x.dim() == 2 else 0)
         assert set(data.states) <= set(data.columns)
 
 
@@ -73,6 +74,16 @@ def test_fathers_and_tosses() -> None:
     assert datasets.load("galton-fathers").x.mean().item() == pytest.approx(69.316, abs=1e-3)
     tosses = datasets.load("kerrich-coin").x
     assert (len(tosses), int(tosses.sum())) == (10_000, 5067)
+
+
+def test_digits() -> None:
+    """As scikit-learn has them."""
+    data = datasets.load("digits")
+    theirs = load_digits()
+    assert data.x.shape == (1797, 1, 8, 8)
+    np.testing.assert_array_equal(data.x[:, 0], theirs.images)
+    assert data.labels is not None
+    np.testing.assert_array_equal(data.labels, theirs.target)
 
 
 # Files
@@ -199,6 +210,15 @@ def test_an_archive_with_lengths_or_a_mask_is_a_dict(tmp_path: Path) -> None:
     x = datasets.load(tmp_path / "my.npz").x
     assert {n: v.dtype for n, v in x.items()} == {"x": torch.float64, "lengths": torch.int64, "mask": torch.bool}
     assert datasets.load(tmp_path / "my.npz").size == 2
+
+
+def test_labels_beside_an_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "my.npz", x=np.zeros((3, 2, 2)), labels=np.array([7, 0, 9], dtype=np.uint8))
+    data = datasets.load(tmp_path / "my.npz")
+    assert data.x.shape == (3, 2, 2)
+    assert data.labels is not None
+    assert data.labels.dtype == torch.int64
+    assert data.labels.tolist() == [7, 0, 9]
 
 
 def test_rows_of_sequences_are_padded() -> None:

@@ -45,7 +45,7 @@ def _folders() -> dict[str, Path]:
 
 def _sources() -> set[str]:
     """The files that an installation must have, by their installed paths."""
-    kinds = {"*.py", "py.typed", "*.bif", "*.csv", "*.gml", "*.json"}
+    kinds = {"*.py", "py.typed", "*.bif", "*.csv", "*.gml", "*.json", "*.npz"}
     return {f"{name.replace('.', '/')}/{file.name}" for name, folder in _folders().items() for kind in kinds for file in folder.glob(kind)}
 
 
