@@ -25,6 +25,7 @@ __all__ = ["HiddenMarkov"]
 
 Initial = Literal["free", "stationary"]
 STEPS = 100  # of a sequence that is drawn, where nothing else says how many
+BLOCK = 2**16  # emissions that are computed at once: what a cache holds
 STAY = 0.5  # the guide begins at transitions that stay with this probability, and go anywhere with the rest
 
 
@@ -227,7 +228,8 @@ class HiddenMarkov(Family):
         law, transition = self._law(values), values["transition"]
         if data.values is None or data.seen is None:
             raise ProgramError("give data x; there is none")
-        local = law.log_prob(data.values.unsqueeze(2))
+        steps = max(1, BLOCK // (law.batch_shape.numel() * data.count))
+        local = torch.cat([law.log_prob(block.unsqueeze(2)) for block in data.values.split(steps, 1)], -2)
         if not data.seen.all():
             local = torch.where(data.seen[..., None], local, local.new_zeros(()))
         first = values["initial"] if self.initial == "free" else stationary(transition)

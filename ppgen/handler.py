@@ -160,6 +160,7 @@ class Evaluation(EnumMessenger):
             return scale_and_mask(fn.log_prob(value), 1.0, msg["mask"]), False
         dim = msg["infer"].pop("_ppgen_before", None)
         mask = mask_of(msg)
+        mask = None if mask is True else mask  # nothing rests: the steps stay the same at all times
         if dim is None:
             log_prob = chain.log_prob(value)
             return log_prob if mask is None else chain.resting(log_prob, value, torch.as_tensor(mask)), False

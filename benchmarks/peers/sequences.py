@@ -1,4 +1,4 @@
-"""A hidden Markov model with normal emissions by one of three libraries: `python -m peers.sequences PEER task.npz answers.json`.
+"""A hidden Markov model with normal emissions by one of three libraries: `python -m peers.sequences PEER task.npz answers.json WHAT ...`.
 
 The task: initial (K,), transition (K, K), loc and scale (K,), x (T,), float64. Each library is used as its documentation says, compiled
 where it compiles, and warm. Times are seconds, the least of as many calls as fit into LIMIT, two at least.
@@ -163,24 +163,29 @@ def least(call: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    name, given, wanted = sys.argv[1:]
+    name, given, wanted, *asked = sys.argv[1:]
     warnings.simplefilter("ignore")
     with np.load(given) as file:
         task = dict(file)
     peer = PEERS[name](task)
-    answers: dict[str, Any] = {"log_likelihood": peer.log_likelihood()}
-    answers["marginals"] = peer.marginals()[:: max(1, len(task["x"]) // 50)].tolist()
-    path = peer.viterbi()
-    states = len(task["initial"])
-    local = -0.5 * ((task["x"] - task["loc"][path]) / task["scale"][path]) ** 2 - np.log(task["scale"][path]) - 0.5 * np.log(2 * np.pi)
-    steps = np.log(task["transition"])[path[:-1], path[1:]]
-    answers["viterbi"] = float(local.sum() + steps.sum() + np.log(task["initial"])[path[0]])
     figures: dict[str, float] = {}
-    for what in ("log_likelihood", "marginals", "viterbi", "em"):
+    for what in asked:
         call = getattr(peer, what)
         call()
         figures[what] = least(call)
-    Path(wanted).write_text(json.dumps({"answers": answers, "states": states, **figures}))
+    Path(wanted).write_text(json.dumps({"answers": answers(peer, task), **figures}))
+
+
+def answers(peer: Peer, task: Task) -> dict[str, Any]:
+    """What libraries must agree in; of the best path its log probability, as equally good ones may differ."""
+    path = peer.viterbi()
+    log_p = -0.5 * ((task["x"] - task["loc"][path]) / task["scale"][path]) ** 2 - np.log(task["scale"][path]) - 0.5 * np.log(2 * np.pi)
+    steps = np.log(task["transition"])[path[:-1], path[1:]]
+    return {
+        "log_likelihood": peer.log_likelihood(),
+        "marginals": peer.marginals()[:: max(1, len(task["x"]) // 50)].tolist(),
+        "viterbi": float(log_p.sum() + steps.sum() + np.log(task["initial"])[path[0]]),
+    }
 
 
 if __name__ == "__main__":
