@@ -1,5 +1,6 @@
 """Engines: one file each; every one works on every program, or says why it does not."""
 
+from .ais import AIS
 from .em import EM
 from .enumeration import Enumeration
 from .gibbs import Gibbs
@@ -10,4 +11,4 @@ from .mala import MALA
 from .nuts import NUTS
 from .svi import SVI
 
-__all__ = ["EM", "HMC", "MALA", "NUTS", "SVI", "Enumeration", "Gibbs", "ImportanceSampling", "Langevin"]
+__all__ = ["AIS", "EM", "HMC", "MALA", "NUTS", "SVI", "Enumeration", "Gibbs", "ImportanceSampling", "Langevin"]

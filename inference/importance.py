@@ -33,7 +33,7 @@ from ..provenance import provenance
 from ..simulation import prior_draws
 from ..targets import LogDensity
 
-__all__ = ["ImportanceSampling"]
+__all__ = ["ImportanceSampling", "equal_weights", "warn_of_few"]
 
 UNIFORM, SHUFFLE = 0, 1  # streams of the key
 TRUSTED = 0.7  # k-hat above it: Vehtari et al. (2024)
@@ -97,13 +97,7 @@ class ImportanceSampling(Engine):
             log_weights=proposals.log_weights[None],
             provenance=provenance(self, density, seconds),
         )
-        if posterior.khat > TRUSTED:  # type: ignore[operator]
-            warnings.warn(
-                f"k-hat is {posterior.khat:.2f}, above {TRUSTED}: few proposals carry all the weight, and the draws cannot be trusted; "
-                "take a proposal nearer to the posterior (a guide learned by SVI)",
-                PpgenWarning,
-                stacklevel=2,
-            )
+        warn_of_few(posterior.khat or 0.0, "take a proposal nearer to the posterior (a guide learned by SVI)")
         return posterior
 
     # Proposals
@@ -127,19 +121,30 @@ class ImportanceSampling(Engine):
 
     def _resampled(self, density: LogDensity, proposals: Proposals) -> dict[str, Tensor]:
         key = Key(self.seed, device=density.device)
-        chosen = self._chosen(proposals.log_weights, key)
+        chosen = equal_weights(proposals.log_weights, self.num_samples, key)
         values = {n: v[chosen][None] for n, v in proposals.values.items()}
         draws = density.latents(density.unconstrain(values), key)
         return {n: values.get(n, v) for n, v in draws.items()}  # as they were drawn: the way back may round
 
-    def _chosen(self, log_weights: Tensor, key: Key) -> Tensor:
-        """(num_samples,) indices of proposals, in random order, each as often as its smoothed weight says, to within 1."""
-        smoothed = torch.as_tensor(smooth(_usable(log_weights).cpu().numpy())[0]).to(log_weights.device)
-        edges = smoothed.exp().cumsum(0)
-        count = self.num_samples
-        at = (torch.arange(count, device=edges.device) + key.uniform(UNIFORM, (1, 1))[0]) / count * edges[-1]
-        chosen = torch.searchsorted(edges, at, right=True).clamp(max=len(edges) - 1)
-        return chosen[key.permutation(SHUFFLE, count)]
+
+def equal_weights(log_weights: Tensor, count: int, key: Key) -> Tensor:
+    """(count,) indices of weighted draws, in random order, each as often as its smoothed weight says, to within 1. Raises DataError (a
+    weight that is nan), ZeroProbabilityError (all are 0)."""
+    smoothed = torch.as_tensor(smooth(_usable(log_weights).cpu().numpy())[0]).to(log_weights.device)
+    edges = smoothed.exp().cumsum(0)
+    at = (torch.arange(count, device=edges.device) + key.uniform(UNIFORM, (1, 1))[0]) / count * edges[-1]
+    chosen = torch.searchsorted(edges, at, right=True).clamp(max=len(edges) - 1)
+    return chosen[key.permutation(SHUFFLE, count)]
+
+
+def warn_of_few(khat: float, advice: str) -> None:
+    """Of a k-hat that says that the draws cannot be trusted."""
+    if khat > TRUSTED:
+        warnings.warn(
+            f"k-hat is {khat:.2f}, above {TRUSTED}: few proposals carry all the weight, and the draws cannot be trusted; {advice}",
+            PpgenWarning,
+            stacklevel=3,
+        )
 
 
 def _usable(log_weights: Tensor) -> Tensor:

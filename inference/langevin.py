@@ -117,8 +117,9 @@ class Langevin(HamiltonianEngine):
         return MinibatchDensity(program, self.batch_size, self.seed, dtype, self.lowering)
 
     def init(self, density: LogDensity, key: Key) -> tuple[State, Tuning]:  # type: ignore[override]
-        state, tuning = super().init(density, key)
-        return State(*state, key.normal(MOMENTUM, state.position.shape).to(state.position)), tuning
+        start, tuning = super().init(density, key)
+        momentum = key.normal(MOMENTUM, start.position.shape).to(start.position)
+        return State(start.position, start.log_density, start.gradient, momentum), tuning
 
     def block(self, density: LogDensity, stop: Interrupt) -> Advance:
         adapted = super().block(density, stop) if self.step_size is None else None

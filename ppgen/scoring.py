@@ -31,7 +31,7 @@ from .simulation import simulate
 from .straightline import above
 from .targets import LogDensity
 
-__all__ = ["Score", "score_with_draws"]
+__all__ = ["Score", "guide_of", "score_with_draws"]
 
 KINDS = ("exact", "lower bound", "upper bound", "estimate", "up to a constant")
 WEIGHTED = {"elbo": "lower bound", "iwae": "lower bound", "importance": "estimate"}
@@ -276,12 +276,17 @@ class _Guide(PyroModule):
         return self.family.guide(*args, **kwargs)
 
 
+def guide_of(model: Program) -> Program:
+    """The guide of a program that is a Family, with the same arguments."""
+    return Program(_Guide(model.family)).bind(*model.args, **model.kwargs)
+
+
 def _guide_of(data: "_Data") -> "_Data | None":
     """The family's guide of the same data; None where there is no family. Raises GuideError where they do not fit."""
     model = data.program
     if model.family is None:
         return None
-    guide = Program(_Guide(model.family)).bind(*model.args, **model.kwargs)
+    guide = guide_of(model)
     wanted = {s.name for s in model.latent if s.continuous}
     found = {s.name: s for s in guide.latent if s.continuous}
     if missing := wanted - set(found):
