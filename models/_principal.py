@@ -9,8 +9,8 @@ Psychometrika 47, 1982 (factor analysis).
 from typing import NamedTuple
 
 import torch
+from pyro.distributions import LowRankMultivariateNormal, MultivariateNormal
 from torch import Tensor, nn
-from torch.distributions import LowRankMultivariateNormal, MultivariateNormal
 
 from ..errors import DataError
 from ._networks import Dense

@@ -124,6 +124,7 @@ class VariationalAutoencoder(Family):
 
     def _decoded(self, z: Tensor, given: Tensor | None) -> Tensor:
         """z (N, k) -> (N, *output)"""
+        z = z.to(self.centre.dtype)
         output: Tensor = self.decoder(z) if given is None else self.decoder(z, given)
         if output.shape != (len(z), *self.output_shape):
             raise ProgramError(
@@ -148,7 +149,7 @@ class VariationalAutoencoder(Family):
         """The distribution of a datum for each row of z (N, k): batch shape (N,)."""
         check_rows(z, torch.Size((self.latent,)), "z")
         given = contexts(context, self.context, len(z), self.centre.dtype)
-        return self.likelihood(self._decoded(z.to(self.centre.dtype), given))
+        return self.likelihood(self._decoded(z, given))
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -187,7 +188,7 @@ class VariationalAutoencoder(Family):
 
     @torch.no_grad()
     def _log_likelihood(self, rows: Tensor, given: Tensor | None, values: Mapping[str, Tensor]) -> Tensor:
-        z = values["z"].to(self.centre.dtype)
+        z = values["z"]
         flat = z.reshape(-1, len(rows), self.latent)
         return torch.stack([self.likelihood(self._decoded(one, given)).log_prob(rows) for one in flat]).reshape(z.shape[:-1])
 
