@@ -262,17 +262,17 @@ def test_gradients_are_counted_once(native: bool) -> None:
 
 def test_ctrl_c_ends_a_native_run_between_two_draws() -> None:
     """While threads run machine code: what was drawn is kept, and is what an unbroken run draws."""
-    engine = NUTS(num_warmup=50, num_samples=2_000_000, num_chains=3, progress=False)
+    engine = NUTS(num_warmup=20, num_samples=4_000_000, num_chains=3, progress=False)
     drive(replace(engine, num_samples=1), eight_schools(True))  # compiled
     signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    signal.setitimer(signal.ITIMER_REAL, 1.5)
     begin = time.perf_counter()
     with pytest.warns(PpgenWarning, match="interrupted after"):
         cut = drive(engine, eight_schools(True))
-    assert time.perf_counter() - begin < 5
+    assert time.perf_counter() - begin < 10
     assert cut.interrupted
     kept = cut.draws["position"].shape[1]
-    assert 10 < kept < 2_000_000
+    assert 10 < kept < 4_000_000
     whole = drive(replace(engine, num_samples=kept), eight_schools(True))
     assert torch.equal(whole.draws["position"], cut.draws["position"])
 
