@@ -1,11 +1,9 @@
 """Bridges from a base to a program's posterior: the base is its prior, another program over the same sites, or a normal at its mode."""
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pyro
 import torch
 from torch import Tensor
 
@@ -16,7 +14,7 @@ from ..program import Program
 from ..scoring import guide_of
 from ..simulation import simulate
 from ..targets import LogDensity
-from ..tempering import Between, HamiltonianBridge, Place
+from ..tempering import Between, HamiltonianBridge, Place, prior_of
 
 __all__ = ["Base", "at_held", "bridge_to", "density_of", "flat"]
 
@@ -108,14 +106,6 @@ def _base(target: LogDensity, base: str | Callable[..., Any], key: Key) -> Base:
         raise GuideError(f"program {program.name!r} has no guide of its own; give a guide program as base")
     guide = guide_of(program) if isinstance(base, str) else Program(base).bind(*program.args, **program.kwargs)
     return OfProgram(guide, target, guide)
-
-
-def prior_of(program: Program) -> Program:
-    """The program without what it observes and without factors."""
-    hidden = [s.name for s in program.sites.values() if s.kind in ("observed", "conditioned", "factor")]
-    prior = copy.copy(program)
-    prior.fn = pyro.poutine.block(program.fn, hide=hidden)
-    return prior.bind(*program.args, **program.kwargs)
 
 
 def density_of(program: Program, dtype: torch.dtype, lowering: str) -> LogDensity:

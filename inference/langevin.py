@@ -128,7 +128,7 @@ class Langevin(HamiltonianEngine):
         def advance(density: LogDensity, state: State, tuning: Tuning, key: Key, count: int, adapting: bool) -> Block:
             if adapting and adapted is not None:
                 block = adapted(density, state, tuning, key, count, adapting)
-                return block._replace(state=State(*block.state, state.momentum))
+                return block._replace(state=state._replace(**block.state._asdict()))
             count = min(count, max(1, LARGEST // max(1, state.position.numel())))
             law = Law(self._friction, self._step_size(tuning), tuning.metric.scale, self.decay, self.num_warmup)
             made = walk(state, law, key, count)

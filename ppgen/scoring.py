@@ -8,8 +8,10 @@ A datum is one index of the data plate. What its log probability depends on besi
         elbo          E[log w]                           lower bound
         iwae          E[log of the mean of a group]      lower bound, rising with the group's size
         importance    log of the mean of all weights     estimate, low for heavy-tailed weights
+        ais           the same, of particles led from the guide to the posterior (annealing.py)
 
-Sources: Kingma & Welling, ICLR 2014 (elbo); Burda, Grosse & Salakhutdinov, ICLR 2016 (iwae).
+Sources: Kingma & Welling, ICLR 2014 (elbo); Burda, Grosse & Salakhutdinov, ICLR 2016 (iwae); Wu, Burda, Salakhutdinov & Grosse, ICLR
+2017 (ais).
 """
 
 import math
@@ -22,6 +24,7 @@ import torch
 from pyro.nn import PyroModule
 from torch import Tensor
 
+from .datum_bridge import DatumBridge
 from .diagnostics import mcse_mean
 from .errors import GuideError, NameNotFoundError, PpgenWarning, ScoreError
 from .keys import PREDICT, nth
@@ -30,12 +33,13 @@ from .recording import Recording
 from .simulation import simulate
 from .straightline import above
 from .targets import LogDensity
+from .tempering import prior_of
 
 __all__ = ["Score", "guide_of", "score_with_draws"]
 
 KINDS = ("exact", "lower bound", "upper bound", "estimate", "up to a constant")
-WEIGHTED = {"elbo": "lower bound", "iwae": "lower bound", "importance": "estimate"}
-TO_COME = ("ais", "smc")
+WEIGHTED = {"elbo": "lower bound", "iwae": "lower bound", "importance": "estimate", "ais": "estimate"}
+TO_COME = ("smc",)
 GROUPS = 10  # of particles for iwae, whose spread is its standard error
 PROPOSAL = 3  # first of the streams of PREDICT from which particles come; simulation and tasks have those below
 CHUNK = 2**24  # numbers that the particles of one batch may hold
@@ -94,7 +98,8 @@ def score_with_draws(program: Program, draws: Mapping[str, Tensor], *, method: s
     data = _Data(program)
     by = _method(data, draws, method)
     if by in WEIGHTED:
-        value, error = _weighted(by, _log_weights(data, num_particles, seed))
+        draw = _annealed if by == "ais" else _log_weights
+        value, error = _weighted(by, draw(data, num_particles, seed))
     else:
         value, error = _averaged(data.log_likelihood({s.name: data.fitting(s, draws[s.name]) for s in data.outside}))
     kind = "exact" if by == "exact" else WEIGHTED.get(by, "estimate")
@@ -246,8 +251,7 @@ def _warn_of_few(log_weights: Tensor) -> None:
 
 def _log_weights(data: "_Data", num_particles: int, seed: int) -> Tensor:
     """log p(x, z) - log q(z) datum by datum, (num_particles, N)."""
-    if num_particles < 2 * GROUPS:
-        raise ScoreError(f"num_particles must be at least {2 * GROUPS}, got {num_particles}")
+    _check_particles(num_particles)
     guide = _guide_of(data)
     proposal = data if guide is None else guide
     sites = [s.name for s in proposal.program.latent if s.continuous and data.plate in s.plates]
@@ -263,6 +267,18 @@ def _log_weights(data: "_Data", num_particles: int, seed: int) -> Tensor:
         else:
             parts.append(data.log_likelihood(values, joint=True)[0] - guide.log_likelihood(values, joint=True)[0])
     return torch.cat(parts)
+
+
+def _annealed(data: "_Data", num_particles: int, seed: int) -> Tensor:
+    """The same by annealing, from the guide, or the model's own conditionals where there is none."""
+    _check_particles(num_particles)
+    base = _guide_of(data) or _Data(prior_of(data.program, data.plate))
+    return DatumBridge(data, base).log_weights(num_particles, seed)
+
+
+def _check_particles(num_particles: int) -> None:
+    if num_particles < 2 * GROUPS:
+        raise ScoreError(f"num_particles must be at least {2 * GROUPS}, got {num_particles}")
 
 
 class _Guide(PyroModule):

@@ -7,17 +7,20 @@ weights stay unbiased. Discrete elements that are held are drawn one after the o
 Source: Duane, Kennedy, Pendleton & Roweth, Physics Letters B 195, 1987.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import pyro
 import torch
 from torch import Tensor
 
 from .annealing import anneal
 from .keys import MANY, Key
+from .program import Program
 
-__all__ = ["Between", "HamiltonianBridge", "Place"]
+__all__ = ["Between", "HamiltonianBridge", "Place", "prior_of"]
 
 MOMENTA, JITTER, ACCEPT, ELEMENT = 7, 8, 9, 10  # streams of the key
 PILOT = 2**31  # the first of the pilot's particles, whose numbers are nobody else's
@@ -161,6 +164,14 @@ class _Pilot:
             adapted = self.step_size * (rate.mean(0).double() - TARGET).exp()
             self.step_size = adapted.clamp(max=LONGEST / bridge.num_steps)
         return bridge._swept(state, inverse_temperature, key, False)
+
+
+def prior_of(program: Program, data_plate: str | None = None) -> Program:
+    """The program without what it observes and without factors; data_plate: what its data plate then is."""
+    hidden = [s.name for s in program.sites.values() if s.kind in ("observed", "conditioned", "factor")]
+    prior = copy.copy(program)
+    prior.fn, prior._data_plate = pyro.poutine.block(program.fn, hide=hidden), data_plate
+    return prior.bind(*program.args, **program.kwargs)
 
 
 def _chosen(groups: Tensor, coordinates: Tensor, there: Place, here: Place) -> Place:

@@ -316,8 +316,8 @@ def test_bounds_of_what_is_exact_are_refused(method: str) -> None:
 
 
 def test_methods_that_do_not_exist_or_do_not_apply() -> None:
-    with pytest.raises(ScoreError, match="no engine scores by ais yet"):
-        score(Encoded(0.4, 0.3), FEATURES, method="ais")
+    with pytest.raises(ScoreError, match="no engine scores by smc yet"):
+        score(Encoded(0.4, 0.3), FEATURES, method="smc")
     with pytest.raises(NameNotFoundError, match="no method 'loo'; there are exact, elbo, iwae, importance"):
         score(Encoded(0.4, 0.3), FEATURES, method="loo")
     with pytest.raises(ScoreError, match="not scored by exact: 'z' cannot be summed out"):
