@@ -127,7 +127,7 @@ def sample(
     of a Posterior       one datum for each of `size` draws (of a Family); one set of data for each, where arguments are given
                          or the program is no Family: site -> (size, *shape)
     with an engine       its last draw of each of `size` chains: site -> (size, *shape). So are programs sampled that say
-                         `normalised = False`, by NUTS unless told otherwise
+                         `normalised = False`, by NUTS, or Gibbs where all is discrete, unless told otherwise
 
     Raises ProgramError (a site that cannot be drawn), EngineError (an engine without chains).
     """
@@ -164,15 +164,13 @@ def _sample_posterior(posterior: Posterior, size: int, args: tuple[Any, ...], kw
 def _sample_chains(
     program: Callable[..., Any] | Program, size: int, args: tuple[Any, ...], kwargs: dict[str, Any], engine: "Engine | None", seed: int
 ) -> dict[str, Tensor]:
-    from .inference import NUTS
+    from .inference import NUTS, Gibbs
 
-    engine = engine or NUTS(seed=seed)
+    family = isinstance(program.fn if isinstance(program, Program) else program, Family)
+    bound = Program.of(program, *args, **(kwargs | {"size": 1} if family else kwargs))
+    engine = engine or (NUTS(seed=seed) if bound.dim else Gibbs(seed=seed))
     if not hasattr(engine, "num_chains"):
         raise EngineError(f"sample takes one draw from each of {size} chains, and {type(engine).__name__} makes none")
-    bound = Program.of(program, *args, **kwargs)
-    family = isinstance(bound.fn, Family)
-    if family:
-        bound = bound.bind(*args, size=1, **kwargs)
     draws = replace(engine, num_chains=size, num_samples=1).run(bound).draws  # type: ignore[call-arg]
     draws = _one_datum(draws, bound, args, kwargs) if family else draws
     return {n: v[:, -1] for n, v in draws.items()}
