@@ -1,5 +1,7 @@
 """Distributions of latent numbers, as modules that are called with what they depend on."""
 
+from typing import cast
+
 import pyro.distributions as dist
 import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
@@ -49,7 +51,7 @@ class Given(nn.Module):
 
     def forward(self, given: Tensor | None = None) -> TorchDistributionMixin:
         if isinstance(self.law, Distribution):
-            return self.law
+            return cast("TorchDistributionMixin", self.law)
         call = getattr(self.law, "distribution", self.law)
         out: TorchDistributionMixin = call(given if self.inputs != 0 else None)
         return out

@@ -167,7 +167,7 @@ class VariationalAutoencoder(Family):
         """
         rows = self._rows(x)
         given = contexts(context, self.context, len(rows), self.centre.dtype)
-        known = {"log_likelihood": partial(self._log_likelihood, rows, given)}
+        known: dict[str, Any] = {"log_likelihood": partial(self._log_likelihood, rows, given)}
         noise = self.likelihood
         if not (affine(self.decoder) and type(noise) is Gaussian and isinstance(self.prior, StandardNormal)):
             return known

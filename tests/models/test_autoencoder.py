@@ -85,7 +85,7 @@ def test_the_maximum_of_the_likelihood_is_scikit_learns(k: int) -> None:
     assert float(best.log_likelihood) / len(TRAIN) == pytest.approx(train, abs=6e-5)
     by = len(TRAIN) / (len(TRAIN) - 1)  # scikit-learn's variances are over n - 1, which lies a little off the maximum
     assert by * float(best.scale) ** 2 == pytest.approx(noise, abs=6e-5)
-    covariance = best.weight @ best.weight.mT + best.scale**2 * torch.eye(64)
+    covariance = best.weight @ best.weight.mT + best.scale**2 * torch.eye(64).double()
     np.testing.assert_allclose(by * covariance, PCA(k).fit(TRAIN.numpy()).get_covariance(), rtol=1e-8, atol=1e-8)
     assert float(principal(TRAIN, k).exact(TEST)["log_evidence"]) / len(TEST) == pytest.approx(test, abs=6e-5)
 
