@@ -85,7 +85,8 @@ class FlowDistribution(TorchDistribution):
     def log_prob(self, x: Tensor) -> Tensor:
         if self._drawn is not None and x is self._drawn[0]:
             return self._drawn[1]
-        z, log_det = self.transform.call_and_ladj(x)
+        batch = torch.broadcast_shapes(x.shape[: x.dim() - len(self.event_shape)], self.batch_shape)
+        z, log_det = self.transform.call_and_ladj(x.expand(batch + self.event_shape))
         return self.base_dist.log_prob(z) + log_det
 
     def code(self, x: Tensor) -> Tensor:
@@ -312,36 +313,40 @@ class Size:
     def __init__(self, features: int, context: int, count: int, hidden: Sequence[int], bins: int, passes: int | None, steps: int):
         self.features, self.context, self.count, self.hidden = features, context, count, tuple(hidden)
         self.bins, self.passes, self.steps = bins, passes, steps
-        self.univariate: dict[str, Any] = {}
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """Of a transform. It is bounded, so that far from data the transform is no steeper than among them: with ReLUs single precision
+        did not find back from 100 sds out, and gave log determinants that were 0.01 off."""
+        return {"hidden_features": self.hidden, "activation": nn.Tanh}
 
     @property
     def affine(self) -> dict[str, Any]:
-        return {"univariate": libraries().transforms.MonotonicAffineTransform, "shapes": [(), ()]}
+        return {"univariate": libraries().transforms.MonotonicAffineTransform, "shapes": [(), ()], **self.network}
 
     @property
     def spline(self) -> dict[str, Any]:
-        return {"univariate": libraries().transforms.MonotonicRQSTransform, "shapes": [(self.bins,), (self.bins,), (self.bins - 1,)]}
+        shapes = [(self.bins,), (self.bins,), (self.bins - 1,)]
+        return {"univariate": libraries().transforms.MonotonicRQSTransform, "shapes": shapes, **self.network}
 
     @property
     def additive(self) -> dict[str, Any]:
-        return {"univariate": libraries().transforms.AdditiveTransform, "shapes": [()]}
+        return {"univariate": libraries().transforms.AdditiveTransform, "shapes": [()], **self.network}
 
 
 def _coupling(size: Size, i: int, law: dict[str, Any]) -> nn.Module:
     """Every other feature given the rest, which are the ones that the next step changes."""
     mask = torch.arange(size.features) % 2 == i % 2
-    kind = libraries().flows.coupling.GeneralCouplingTransform
-    step: nn.Module = kind(size.features, size.context, mask=mask, hidden_features=size.hidden, **law)
+    step: nn.Module = libraries().flows.coupling.GeneralCouplingTransform(size.features, size.context, mask=mask, **law)
     return step
 
 
 def _autoregressive(size: Size, i: int, law: dict[str, Any]) -> nn.Module:
     """Each feature given those before it, in turns from the first and from the last."""
     order = torch.arange(size.features)
+    order = order if i % 2 == 0 else order.flip(0)
     kind = libraries().flows.autoregressive.MaskedAutoregressiveTransform
-    step: nn.Module = kind(
-        size.features, size.context, passes=size.passes, order=order if i % 2 == 0 else order.flip(0), hidden_features=size.hidden, **law
-    )
+    step: nn.Module = kind(size.features, size.context, passes=size.passes, order=order, **law)
     return step
 
 

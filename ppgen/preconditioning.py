@@ -59,7 +59,7 @@ def neutra(posterior: Posterior) -> Program:
         raise EngineError("neutra needs what SVI gives with a guide over the flat position: a flow, FlowGuide(), normal or multivariate")
     kinds = [(n.kind, n.shape) for n in placed.guide.noise(program.dim, program.dtype)]
     if placed.guide.point or kinds != [("normal", (program.dim,))]:
-        raise GuideError(f"{type(placed.guide).__name__} is no invertible image of as many normals as there are coordinates ({program.dim})")
+        raise GuideError(f"{type(placed.guide).__name__} is no invertible image of {program.dim} normals, one for each coordinate")
     if local := [s.name for s in program.latent if s.rows is not None]:
         raise ProgramError(f"site {local[0]!r} has missing rows, for which neutra has no coordinates")
     made = Program(_preconditioned(placed, program), *program.args, coords=program.coords, dims=program.dims, **program.kwargs)

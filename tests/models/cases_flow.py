@@ -11,7 +11,7 @@ FAITHFUL = datasets.load("old-faithful").x[::9].float()  # minutes of two kinds,
 IMAGES = torch.randint(0, 4, (12, 1, 2, 2), generator=torch.Generator().manual_seed(1)) / 3.0
 
 
-def _flow(like: Tensor, kind: str, **settings: int | float) -> NormalizingFlow:
+def _flow(like: Tensor, kind: str, **settings: float) -> NormalizingFlow:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return NormalizingFlow(like=like, kind=kind, transforms=1, hidden=(6, 6), bins=4, steps=2, **settings)
