@@ -23,6 +23,7 @@ __all__ = ["DENSE", "FLOOR", "LOGS", "SPARSE", "best", "drawn", "filtered", "mar
 
 FLOOR = 1e-100  # pairs above it, relative to the largest of their step, count as having a weight
 TINY = 1e-150  # a state's share of a step, or a step's weight, from which what follows is not trusted
+MANY = 1e-100  # what a product of sums of steps may come down to, before it is turned into a logarithm
 DENSE, SPARSE, LOGS = 0, 1, 2  # every pair has a weight; some are forbidden; some have less weight than FLOOR
 
 
@@ -72,7 +73,7 @@ def _forward(weights, local, pairs, how, alpha):  # type: ignore[no-untyped-def]
     Returns the log of what they were scaled by, and whether a weight was lost."""
     length, states = weights.shape
     rows, last = alpha.shape[0], pairs.shape[0] - 1
-    total, logs = 0.0, 0.0
+    total, logs, product = 0.0, 0.0, 1.0
     for j in range(states):
         alpha[0, j] = weights[0, j]
         total += weights[0, j]
@@ -91,8 +92,11 @@ def _forward(weights, local, pairs, how, alpha):  # type: ignore[no-untyped-def]
         scale = 1.0 / total if total != 0.0 else 0.0
         for j in range(states):
             after[j] *= scale
-        logs += math.log(total)
-    return logs, False
+        product *= total
+        if not MANY < product < 1 / MANY:  # a logarithm takes as long as a step of few states
+            logs += math.log(product)
+            product = 1.0
+    return logs + math.log(product), False
 
 
 @njit(cache=True, **HOW)
