@@ -1,14 +1,16 @@
 """One particle of a lower bound: a guide's values placed in a model (`OnSites`, `OnPosition`), or a family's own bound
 (`OnFactors`). Inputs are tensors by name, as in factors.py; `beta` among them is the weight of the divergence."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from .errors import GuideError
-from .factors import MODEL, Model
+from .factors import MODEL, Factors, Model, by_datum
 from .guides import Companion, Drawn, FlatGuide, GuideProgram, Noise, RecordedGuide
 from .lowering import WHY, Lowering, check_lowering
 from .mode import Start
@@ -53,6 +55,13 @@ class Estimate(NamedTuple):
     buffers: Inputs
 
 
+class Term(NamedTuple):
+    """One site's log density, and what its dimensions are."""
+
+    log_prob: Tensor
+    dims: Sequence[str | None]
+
+
 class Pair(Protocol):
     """A guide placed in a model.
 
@@ -74,6 +83,9 @@ class Pair(Protocol):
     def elbo(self, noise: Inputs, inputs: Inputs) -> Estimate:
         """log p - log q of one particle."""
 
+    def terms(self, noise: Inputs, inputs: Inputs) -> dict[str, Term]:
+        """What it is made of, by what messages call it."""
+
     def draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """-> a position (dim,), and its log weight (): log p - log q with every discrete site summed out."""
 
@@ -90,17 +102,20 @@ class OnPosition:
 
     def _draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         params = {n: inputs[f"param:{n}"] for n in self.params}
-        units, log_q = self.guide(params, [noise[n] for n in self.own])
-        return self.start.centre + self.start.unit * units, log_q - self.start.unit.log().sum()
+        return self.start.place(*self.guide(params, [noise[n] for n in self.own]))
+
+    def _factors(self, position: Tensor, inputs: Inputs) -> Factors:
+        if self.point:
+            return self.model.factors(self.model.constrain(position, inputs), inputs)
+        return self.model.factors_at(position, inputs)
 
     def elbo(self, noise: Inputs, inputs: Inputs) -> Estimate:
         position, log_q = self._draw(noise, inputs)
-        inputs = {**inputs, **noise}
-        if self.point:
-            factors = self.model.factors(self.model.constrain(position, inputs), inputs)
-        else:
-            factors = self.model.factors_at(position, inputs)
-        return Estimate(factors.log_joint() - log_q, factors.buffers)
+        factors = self._factors(position, {**inputs, **noise})
+        return Estimate(_weighed(factors, factors.log_joint() - log_q, inputs), factors.buffers)
+
+    def terms(self, noise: Inputs, inputs: Inputs) -> dict[str, Term]:
+        return _terms(self._factors(self._draw(noise, inputs)[0], {**inputs, **noise}))
 
     def draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         position, log_q = self._draw(noise, inputs)
@@ -120,14 +135,19 @@ class Run:
     def buffers(self) -> dict[str, Tensor]:
         return self.companion.buffers
 
-    def _draw(self, noise: Inputs, inputs: Inputs) -> Drawn:
+    def _draw(self, noise: Inputs, inputs: Inputs, values: Inputs | None = None) -> Drawn:
         if self.graph is not None:
-            return self.graph(noise, inputs)
+            return self.graph(noise, inputs) if values is None else self.graph.at(values, noise, inputs)
         c = self.companion
         params = {n: p if isinstance(p, torch.nn.Parameter) else inputs[f"param:{n}"] for n, p in c.params.items()}
         rows = {n: inputs[f"rows:{n}"] for n in c.program.rows}
         buffers = {n: inputs[f"buffer:{n}"] for n in c.buffers}
-        return c.replayed({n: t for n, t in noise.items() if not n.startswith(MODEL)}, params, rows, buffers)
+        own = {n: t for n, t in noise.items() if not n.startswith(MODEL)}
+        return c.replayed(own, params, rows, buffers, values)
+
+    def _terms(self, drawn: Drawn) -> dict[str, Term]:
+        factors = {**drawn.factors, **drawn.discrete}
+        return {f"{n!r} of the {self.companion.what}": Term(f, self.companion.dims[n]) for n, (f, _) in factors.items()}
 
 
 class OnFactors(Run):
@@ -139,16 +159,25 @@ class OnFactors(Run):
         drawn = self._draw(noise, inputs)
         return Estimate(drawn.log_q, drawn.buffers)
 
+    def terms(self, noise: Inputs, inputs: Inputs) -> dict[str, Term]:
+        return self._terms(self._draw(noise, inputs))
+
     def draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         raise GuideError("a bound draws nothing; draws come from the guide")
 
 
 class OnSites(Run):
-    """A guide program in a model, which runs after it: what both write to buffers is the model's."""
+    """A guide program in a model, which runs after it: what both write to buffers is the model's.
 
-    def __init__(self, guide: GuideProgram, graph: RecordedGuide | None, model: Model):
+    datum   a plate that holds every site: importance weights are each index's own. Otherwise the gradient of log q is that by the
+            values alone where that is possible (`GuideProgram.placeable`): the rest of it has mean 0, and is noise that does not
+            go away where the guide is exact. Source: Roeder, Wu & Duvenaud, NeurIPS 2017.
+    """
+
+    def __init__(self, guide: GuideProgram, graph: RecordedGuide | None, model: Model, datum: str | None, by_values: bool):
         super().__init__(guide, graph)
-        self.model, self.point = model, guide.point
+        self.model, self.point, self.datum = model, guide.point, datum
+        self.by_values = by_values and guide.placeable
         self.noises |= model.noises
         self.random, self.trained = self.random or model.random, self.trained or model.trained.trained
 
@@ -156,13 +185,55 @@ class OnSites(Run):
     def buffers(self) -> dict[str, Tensor]:
         return {**self.companion.buffers, **self.model.trained.buffers}
 
+    def _factors(self, drawn: Drawn, noise: Inputs, inputs: Inputs) -> Factors:
+        return self.model.factors(drawn.values, {**inputs, **noise, **{f"buffer:{n}": b for n, b in drawn.buffers.items()}})
+
     def elbo(self, noise: Inputs, inputs: Inputs) -> Estimate:
         drawn = self._draw(noise, inputs)
-        inputs = {**inputs, **noise, **{f"buffer:{n}": b for n, b in drawn.buffers.items()}}
-        factors = self.model.factors(drawn.values, inputs)
-        return Estimate(factors.log_joint(drawn.discrete) - drawn.log_q, {**drawn.buffers, **factors.buffers})
+        factors = self._factors(drawn, noise, inputs)
+        buffers = {**drawn.buffers, **factors.buffers}
+        if self.datum is not None:
+            return Estimate(factors.by_datum(self.datum) - by_datum(drawn.factors, self.companion.dims, self.datum), buffers)
+        log_q = self._by_values(drawn, noise, inputs) if self.by_values else drawn.log_q
+        return Estimate(_weighed(factors, factors.log_joint(drawn.discrete) - log_q, inputs), buffers)
+
+    def _by_values(self, drawn: Drawn, noise: Inputs, inputs: Inputs) -> Tensor:
+        """log q with the parameters held."""
+        fixed = {n: t.detach() for n, t in inputs.items()}
+        with _held(self.params.values()) if self.graph is None else nullcontext():
+            return self._draw(noise, fixed, drawn.values).log_q
+
+    def terms(self, noise: Inputs, inputs: Inputs) -> dict[str, Term]:
+        drawn = self._draw(noise, inputs)
+        return {**_terms(self._factors(drawn, noise, inputs)), **self._terms(drawn)}
 
     def draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         drawn = self._draw(noise, inputs)
         position = self.model.unconstrain(drawn.values, inputs)
         return position, self.model.joint(drawn.values, inputs) - drawn.log_q
+
+
+def _weighed(factors: Factors, value: Tensor, inputs: Inputs) -> Tensor:
+    """log p - log q with the weight beta on all of it but the log likelihood."""
+    if "beta" not in inputs:
+        return value
+    return inputs["beta"] * value + (1 - inputs["beta"]) * factors.log_likelihood()
+
+
+def _terms(factors: Factors) -> dict[str, Term]:
+    return {repr(n): Term(f, factors.joint.sites[n].dims) for n, f in factors.log_probs.items()}
+
+
+@contextmanager
+def _held(params: Iterable[Tensor]) -> Iterator[None]:
+    """Parameters that a module uses as they are do not ask for a gradient."""
+    asking = [p for p in params if isinstance(p, torch.nn.Parameter) and p.requires_grad]
+    for p in asking:
+        p.requires_grad_(False)
+    try:
+        with warnings.catch_warnings():  # Pyro tells what it does not register, which is what is wanted here
+            warnings.filterwarnings("ignore", ".* was not registered in the param store", UserWarning)
+            yield
+    finally:
+        for p in asking:
+            p.requires_grad_()

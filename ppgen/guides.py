@@ -9,7 +9,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import pyro.distributions as dist
 import torch
@@ -18,10 +18,12 @@ from torch.distributions import Transform
 from torch.utils._python_dispatch import _disable_current_modes
 
 from .errors import GuideError, PpgenError, ProgramError, RecordingError
+from .keys import Key
+from .mode import Start, at_mode
 from .program import Evaluation, FromGuide, Program, Site
 from .recording import device_of, name_buffers, name_inputs, seeded
 from .sites import Latent
-from .straightline import cut
+from .straightline import Graph, Node, cut
 from .tape import Steered, Tape, Watch
 from .training import in_training
 
@@ -67,6 +69,10 @@ class FlatGuide(ABC):
 
     point: ClassVar[bool] = False
 
+    def start(self, program: Program, key: Key) -> Start:
+        """Where it begins, and the units it moves in."""
+        return at_mode(program, key)
+
     @abstractmethod
     def initial(self, position: Tensor) -> dict[str, Tensor]:
         """Its parameters at the start, near a position (dim,), in units of about one sd."""
@@ -80,11 +86,23 @@ class FlatGuide(ABC):
 
 
 class FromSampler(FromGuide):
-    """A guide's values, drawn so that a graph of the draw has the right gradient."""
+    """A guide's values, drawn so that a graph of the draw has the right gradient; or those given, in their place.
+
+    placeable   sites whose density is a function of the value alone; that of a transformed draw needs what it was made of
+    """
+
+    def __init__(self, *, values: Mapping[str, Tensor] | None = None, **settings: Any):
+        super().__init__(**settings)
+        self.values, self.placeable = values, set[str]()
 
     def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
+        transformed = _transformed(msg["fn"])
         msg["fn"] = _differentiable(msg["fn"])
-        return super().latent_value(msg)
+        raw, latent = super().latent_value(msg)
+        if transformed:
+            return raw, latent
+        self.placeable.add(msg["name"])
+        return self.mark(raw, msg["name"]) if self.values is None else self.values[msg["name"]], latent
 
 
 class Gamma(dist.Gamma):
@@ -123,6 +141,13 @@ def _differentiable(fn: Any) -> Any:
     return new
 
 
+def _transformed(fn: Any) -> bool:
+    """Whether the distribution is a transformed one or made of one."""
+    if isinstance(fn, torch.distributions.TransformedDistribution):
+        return True
+    return any(_transformed(part) for part in vars(fn).values() if isinstance(part, torch.distributions.Distribution))
+
+
 def _remembering(transform: Transform) -> Transform:
     try:
         return transform.with_cache()
@@ -142,7 +167,9 @@ class Companion(ABC):
     """
 
     method: str | None  # of the family; None is a callable of the user's
+    dims: dict[str, tuple[str | None, ...]]  # of each factor's dimensions: a plate, an enumerated site or none
     evaluation: ClassVar[type[Evaluation]] = FromSampler
+    placeable: bool = False
     sites: list[str]
     discrete: dict[str, Site]
 
@@ -162,6 +189,7 @@ class Companion(ABC):
         run = self._first_run(seed)
         self.program.params = {**self.program.params, **run.params}
         self._match(run)
+        self.dims = {n: s.dims for n, s in run.sites.items()}
         if learns:
             self.program = in_training(self.program, self._found)
 
@@ -213,18 +241,25 @@ class Companion(ABC):
         return Drawn(values, {n: f for n, f in factors.items() if n not in discrete}, discrete, buffers)
 
     def replayed(
-        self, noise: Mapping[str, Tensor], params: Mapping[str, Tensor], rows: Mapping[str, Tensor], buffers: Mapping[str, Tensor]
+        self,
+        noise: Mapping[str, Tensor],
+        params: Mapping[str, Tensor],
+        rows: Mapping[str, Tensor],
+        buffers: Mapping[str, Tensor],
+        values: Mapping[str, Tensor] | None = None,
     ) -> Drawn:
-        """The program itself, once, its noise as given (none: its own random numbers)."""
-        own = {n.removeprefix(self.prefix): b for n, b in buffers.items()}
+        """The program itself, once, its noise as given (none: its own random numbers), and its sites at their values, if given."""
+        settings: dict[str, Any] = {"buffers": {n.removeprefix(self.prefix): b for n, b in buffers.items()}}
+        settings |= {"grad": torch.is_grad_enabled()} | ({} if values is None else {"values": values})
         with Replay(noise, device_of(self.program)) if noise else nullcontext():
-            return self.drawn(self.run(self.program.leaves, params, rows, buffers=own, grad=torch.is_grad_enabled()))
+            return self.drawn(self.run(self.program.leaves, params, rows, **settings))
 
 
 class GuideProgram(Companion):
     """A guide that is a program over the model's sites.
 
-    point      some site is a Delta: a point estimate
+    point       some site is a Delta: a point estimate
+    placeable   its density is one of sites at given values: none is transformed, and there is no factor beside them
 
     Raises GuideError: arguments or sites that model and guide do not share, other shapes, no reparameterised sampler.
     """
@@ -242,6 +277,8 @@ class GuideProgram(Companion):
         self.discrete = {n: s for n, s in drawn.items() if s.discrete}
         self.sites = [n for n in drawn if n not in self.discrete]
         self.point = any(drawn[n].kind == "deterministic" for n in self.sites)
+        continuous = {n for n, s in run.sites.items() if s.kind != "deterministic"} - self.discrete.keys()
+        self.placeable = bool(self.sites) and continuous == set(self.sites) == cast("FromSampler", run).placeable
         if missing := [n for n, s in model.items() if not s.discrete and n not in drawn]:
             raise GuideError(f"the guide does not sample {_list(missing)}, which the model does; add it to the guide")
         if extra := [n for n in drawn if n not in model]:
@@ -334,22 +371,29 @@ class RecordedGuide:
     def __init__(self, guide: Companion, dtype: torch.dtype):
         self.guide = guide
         self.constant: frozenset[str] = frozenset()  # data that steer the guide
-        tape, run = self._record()
-        self.run = run
+        self.tape, self.run = self._record()
+        tape, run = self.tape, self.run
         sites = run.sites.values()
         self.discrete = {n: run.sites[n] for n in guide.discrete}
-        outputs = [tape.node(run.sites[n].raw) for n in guide.sites]
-        outputs += [tape.node(torch.as_tensor(s.log_prob)) for s in sites] + [tape.node(scale_of(s)) for s in sites]
         self.buffers = [guide.prefix + n for n in run.buffers]
-        outputs += [tape.node(after) for _, after in run.buffers.values()]
+        factors = [tape.node(torch.as_tensor(s.log_prob)) for s in sites] + [tape.node(scale_of(s)) for s in sites]
+        buffers = [tape.node(after) for _, after in run.buffers.values()]
         own = guide.model.dtype
-        graph = cut(tape, list(tape.inputs.values()), outputs, retype=None if dtype == own else (own, dtype))
-        used = {id(p) for n in graph.nodes for p in n.parents} | {id(n) for n in graph.outputs}
-        names = [n for n, node in zip(tape.inputs, graph.inputs, strict=True) if id(node) in used]
-        self.graph = cut(tape, [tape.inputs[n] for n in names], outputs, retype=None if dtype == own else (own, dtype))
+        self.retype = None if dtype == own else (own, dtype)
+        self.graph, self.inputs = self._cut([], [*[tape.node(run.sites[n].raw) for n in guide.sites], *factors, *buffers])
         self.random = self.graph.random
-        self.noises = {n: noise_of(tape, n, own, dtype) for n in names if n in tape.noises}
-        self.inputs = [f"buffer:{guide.prefix}{n.removeprefix('buffer:')}" if n.startswith("buffer:") else n for n in names]
+        self.noises = {n: noise_of(tape, n, own, dtype) for n in self.inputs if n in tape.noises}
+        self.placed: tuple[Graph, list[str]] | None = None
+        if guide.placeable:
+            marks = {n.mark: n for n in tape.nodes if n.mark is not None}
+            self.placed = self._cut([marks[n] for n in guide.sites], factors)
+
+    def _cut(self, given: list[Node], outputs: list[Node]) -> tuple[Graph, list[str]]:
+        """The graph from given nodes and those of the inputs that it uses, and their names."""
+        whole = cut(self.tape, [*given, *self.tape.inputs.values()], outputs)
+        used = {id(p) for n in whole.nodes for p in n.parents} | {id(n) for n in whole.outputs}
+        names = [n for n, node in zip(self.tape.inputs, whole.inputs[len(given) :], strict=True) if id(node) in used]
+        return cut(self.tape, [*given, *[self.tape.inputs[n] for n in names]], outputs, retype=self.retype), names
 
     def _record(self) -> tuple[Tape, Evaluation]:
         while True:
@@ -369,9 +413,22 @@ class RecordedGuide:
         with seeded(seed), Watch(tape), tape:
             return tape, self.guide.run(leaves, params, rows, buffers=buffers, tape=tape, **settings)
 
+    def _given(self, names: Sequence[str], noise: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        kinds = {n: f"buffer:{self.guide.prefix}{n.removeprefix('buffer:')}" if n.startswith("buffer:") else n for n in names}
+        return [noise[n] if n in noise else inputs[kinds[n]] for n in names]
+
+    def _factors(self, outputs: Sequence[Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+        names = list(self.run.sites)
+        return dict(zip(names, zip(outputs[: len(names)], outputs[len(names) :], strict=True), strict=True))
+
     def __call__(self, noise: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Drawn:
-        outputs = self.graph(*[noise[n] if n in self.noises else inputs[n] for n in self.inputs])
-        names, k, end = list(self.run.sites), len(self.guide.sites), len(outputs) - len(self.buffers)
+        outputs = self.graph(*self._given(self.inputs, noise, inputs))
+        k, end = len(self.guide.sites), len(outputs) - len(self.buffers)
         values = dict(zip(self.guide.sites, outputs[:k], strict=True))
-        factors = dict(zip(names, zip(outputs[k : k + len(names)], outputs[k + len(names) : end], strict=True), strict=True))
-        return self.guide.sorted(values, factors, dict(zip(self.buffers, outputs[end:], strict=True)))
+        return self.guide.sorted(values, self._factors(outputs[k:end]), dict(zip(self.buffers, outputs[end:], strict=True)))
+
+    def at(self, values: Mapping[str, Tensor], noise: Mapping[str, Tensor], inputs: Mapping[str, Tensor]) -> Drawn:
+        """Its sites at their values, where they are placeable."""
+        graph, names = cast("tuple[Graph, list[str]]", self.placed)
+        outputs = graph(*[values[n] for n in self.guide.sites], *self._given(names, noise, inputs))
+        return self.guide.sorted(dict(values), self._factors(outputs), {})

@@ -9,7 +9,7 @@ Sources: Hoffman et al., JMLR 14, 2013; Kingma & Welling, ICLR 2014; Kucukelbir 
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
@@ -23,7 +23,8 @@ from .factors import EagerModel, Model, RecordedModel
 from .guides import BoundProgram, FlatGuide, GuideProgram, RecordedGuide
 from .keys import NOISE, ROWS, Key, nth
 from .lowering import NO_BATCHING_RULE, Lowering, Run, choose, lower, over_batch
-from .mode import Start, at_mode
+from .mode import Start
+from .preconditioning import PlacedGuide
 from .program import ARGUMENTS, Evaluation, FromUniform, Program
 from .recording import Recording, difference
 from .simplify import simplify
@@ -58,17 +59,23 @@ class Inputs(NamedTuple):
     noise   by name, (particles, *shape) each
     rows    of each subsampled plate, (batch,)
     seed    of the random numbers that are no inputs: gammas, and everything where Pyro itself runs
+    beta    the weight of the divergence, where it has one
     """
 
     noise: dict[str, Tensor]
     rows: dict[str, Tensor]
     seed: int
+    beta: float = 1.0
 
 
 class Objective:
     """Negative ELBO and its gradient by the parameters, mean over particles.
 
     guide    a FlatGuide, or a program over the model's sites; None is the family's own
+    kind     elbo; or iwae, the bound of `num_particles` importance samples, of each datum where all sites are in the data plate, else
+             of all data at once; its gradient is the plain one, by everything
+    by_values  of an ELBO: the gradient of log q is that by the values drawn, where it can be (bounds.py); else by the parameters too
+    weighted  beta, an input of each step, weighs the divergence: log prior - log q; what is not 1 is no bound on the evidence
     bound    the family's own `bound` in place of the ELBO of one draw; nothing is then read of the model, and there are no draws
     params   the trainable parameters (unconstrained) by name, of the model and of the guide: where learning starts
     buffers  those that modules write while they learn, at the start; trained: modules run in training mode, so that draws are to be
@@ -93,12 +100,17 @@ class Objective:
         bound: bool = False,
         learns: bool = False,
         buffers: Mapping[str, Tensor] | None = None,
+        kind: str = "elbo",
+        weighted: bool = False,
+        by_values: bool = True,
     ):
         """start: where a FlatGuide begins and its units, of which its parameters are numbers; None finds them. learns: modules are in
         training mode. buffers: of the guide, where it is a module that has learned them."""
         self.full, self.num_particles, self.asked = program, num_particles, lowering
         self.program = program if batch_size is None else program.minibatch(batch_size)
-        self.evaluations, self.learns = 0, learns
+        self.evaluations, self.learns, self.kind, self.weighted, self.bounded = 0, learns, kind, weighted, bound
+        self.by_values = by_values and kind == "elbo"
+        self.datum: str | None = None  # the plate of which every index has importance weights of its own
         self.density: LogDensity | Unread
         if bound:
             self.density = Unread(self.program, dtype or program.dtype, lowering)
@@ -133,16 +145,40 @@ class Objective:
             bound = BoundProgram(self.program, self.learns)
             return lambda recorded: OnFactors(bound, RecordedGuide(bound, self.dtype) if recorded else None)
         if isinstance(guide, FlatGuide):
-            self.start = placed = start or self._start(key)
+            self.start = placed = start or self._start(guide, key)
             return lambda recorded: OnPosition(guide, self._model(recorded), placed)
         own = GuideProgram(self.program, guide, key.seed, self.learns)
+        self.datum = self._local_to(own) if self.kind == "iwae" else None
         own.program.set_buffers({n.removeprefix(own.prefix): b for n, b in buffers.items() if n.startswith(own.prefix)})
 
         def on_sites(recorded: bool) -> Pair:
             graph = RecordedGuide(own, self.dtype) if recorded else None
-            return OnSites(own, graph, self._model(recorded, own.discrete if graph is None else graph.discrete))
+            model = self._model(recorded, own.discrete if graph is None else graph.discrete)
+            return OnSites(own, graph, model, self.datum, self.by_values)
 
         return on_sites
+
+    def _local_to(self, guide: GuideProgram) -> str | None:
+        """The data plate, where all that model and guide hold is in it."""
+        if self.weighted or guide.discrete or guide.point:
+            raise GuideError(
+                "importance samples have no weights where the divergence is weighed by beta, a site is a point (Delta), or the guide "
+                'samples discrete sites; take objective="elbo"'
+            )
+        plate = self.program.data_plate
+        sites = [s for s in self.program.sites.values() if s.kind != "deterministic"]
+        dims = [s.dims for s in sites] + [guide.dims[n] for n in guide.sites]
+        return plate if not self.program.discrete and all(plate in d for d in dims) else None
+
+    @property
+    def meaning(self) -> str:
+        """What the losses are."""
+        if self.bounded:
+            return "negative bound of the family's own, nats"
+        if self.kind == "iwae":
+            of = "each datum, summed" if self.datum is not None else "all data at once"
+            return f"negative bound of {self.num_particles} importance samples for {of}, nats"
+        return "negative ELBO with its divergence weighed by beta, nats" if self.weighted else "negative ELBO, nats"
 
     def _model(self, recorded: bool, discrete: Mapping[str, Site] | None = None) -> Model:
         """The model as it learns."""
@@ -154,14 +190,14 @@ class Objective:
             raise RecordingError(density.lowering.reason)
         return RecordedModel(density.recording if trained is self.program else Recording(trained), self.dtype, discrete)
 
-    def _start(self, key: Key) -> Start:
+    def _start(self, guide: FlatGuide, key: Key) -> Start:
         """Where a flat guide begins. Its position holds every continuous site, so none may come and go with the rows."""
         if local := [s.name for s in self.program.latent if s.continuous and self.subsampled & set(s.plates)]:
             raise GuideError(
                 f"{', '.join(map(repr, local))} belongs to the rows of a minibatch, other ones at every step; give a guide program that "
                 "finds it from the row's data, or take all rows"
             )
-        return Start(*[t.to(self.dtype) for t in at_mode(self.program, key)])
+        return Start(*[t.to(self.dtype) for t in guide.start(self.program, key)])
 
     @property
     def subsampled(self) -> set[str]:
@@ -186,9 +222,12 @@ class Objective:
 
     # Inputs of one step
 
-    def inputs(self, key: Key) -> Inputs:
+    def inputs(self, key: Key, beta: float = 1.0) -> Inputs:
         """Noise and rows of the step that is the key's draw."""
-        return Inputs(self.noise(key, self.num_particles), self.rows(key), self._seed(key))
+        return Inputs(self.noise(key, self.num_particles), self.rows(key), self._seed(key), beta)
+
+    def _beta(self, inputs: Inputs) -> dict[str, Tensor]:
+        return {"beta": torch.tensor(inputs.beta, dtype=self.dtype, device=self.device)} if self.weighted else {}
 
     def _seed(self, key: Key) -> int:
         return int(key.uniform(nth(NOISE, len(self.pair.noises)), (1, 1)) * 2.0**53) if self.pair.random else 0
@@ -225,10 +264,14 @@ class Objective:
             self._order[i, epoch] = key.at(epoch).permutation(nth(ROWS, i), size)
         return self._order[i, epoch]
 
+    @property
+    def _size_of_plate(self) -> int:
+        return self.full.plates[self.program.data_plate].size  # type: ignore[index]
+
     def _size(self, name: str) -> int:
         """How many rows there are to choose from."""
         if name == ARGUMENTS:
-            return self.full.plates[self.program.data_plate].size  # type: ignore[index]
+            return self._size_of_plate
         return self.program.plates[name].size
 
     # Loss
@@ -250,7 +293,7 @@ class Objective:
             self._compiled[count] = self._lowered(self._compile(params, buffers, inputs, count))
             self.seconds["compile"] += time.perf_counter() - begin
         graph, run = self._compiled[count]
-        fast = [*params.values(), *inputs.noise.values(), *inputs.rows.values(), *buffers.values()]
+        fast = [*params.values(), *inputs.noise.values(), *inputs.rows.values(), *buffers.values(), *self._beta(inputs).values()]
         if not graph.random:
             loss, *others = run(fast)
         else:
@@ -278,13 +321,22 @@ class Objective:
                 leaves[n] = own.copy_(t) if isinstance(own, torch.nn.Parameter) else t.detach().to(own.dtype).clone()
                 leaves[n].requires_grad_()
         before = {n: b.to(pair.buffers[n].dtype) for n, b in buffers.items()}
-        given = {**_prefixed("param:", leaves), **_prefixed("rows:", inputs.rows), **_prefixed("buffer:", before)}
+        given = {**_prefixed("param:", leaves), **_prefixed("rows:", inputs.rows), **_prefixed("buffer:", before), **self._beta(inputs)}
         with torch.enable_grad(), torch.random.fork_rng(devices=self._devices):
             torch.manual_seed(inputs.seed)
             each = [pair.elbo({n: v[i] for n, v in inputs.noise.items()}, given) for i in range(count)]
-            loss = -torch.stack([e.value for e in each]).mean()
+            loss = self._loss(torch.stack([e.value for e in each]))
             after = {n: _mean(torch.stack([e.buffers[n].detach().to(b) for e in each])) for n, b in buffers.items()}
             return Evaluated(loss.detach(), _slopes(loss, leaves), after)
+
+    def _loss(self, values: Tensor) -> Tensor:
+        """Of particles (count,), or (count, rows) where each datum has weights of its own."""
+        if self.kind == "elbo":
+            return -values.mean()
+        if self.datum is None:
+            return math.log(len(values)) - values.logsumexp(0)
+        scale = self._size_of_plate / values.shape[1]  # that of a minibatch, outside of the logarithm
+        return -scale * ((values / scale).logsumexp(0) - math.log(len(values))).sum()
 
     @cached_property
     def _data(self) -> dict[str, Tensor]:
@@ -320,11 +372,12 @@ class Objective:
     ) -> Graph:
         tape = Tape(differentiated=True, noise=torch.Generator(device=self.device).manual_seed(0))
         groups = {"data": self._data, "param": params, "noise": inputs.noise, "rows": inputs.rows, "buffer": buffers}
+        groups["setting"] = self._beta(inputs)
         copies = {kind: {n: t.detach().clone() for n, t in group.items()} for kind, group in groups.items()}
         given = [tape.input(t, f"{kind}/{n}") for kind, group in copies.items() for n, t in group.items()]
         with torch.enable_grad(), tape:
             leaves = {n: t.detach().requires_grad_() for n, t in copies["param"].items()}
-            others = {**copies["data"], **_prefixed("param:", leaves)}
+            others = {**copies["data"], **copies["setting"], **_prefixed("param:", leaves)}
             others |= {**_prefixed("rows:", copies["rows"]), **_prefixed("buffer:", copies["buffer"])}
 
             def one(i: Tensor, *noise: Tensor) -> tuple[Tensor, ...]:
@@ -332,7 +385,7 @@ class Objective:
                 return value, *[after[n].detach().to(b) for n, b in buffers.items()]
 
             values, *after = over_particles(one)(torch.arange(count), *copies["noise"].values())
-            loss = -values.mean()
+            loss = self._loss(values)
             outputs = [loss.detach(), *_slopes(loss, leaves).values(), *[_mean(b) for b in after]]
         return simplify(cut(tape, given, [tape.node(t) for t in outputs], slow=range(len(copies["data"]))))
 
@@ -344,7 +397,7 @@ class Objective:
         count = 1 if self.pair.random else self.num_particles
         few = count if count <= CHECKED else math.gcd(count, CHECKED)
         key = key.at(1)
-        inputs = Inputs(self.noise(key, few), self.rows(key), self._seed(key))
+        inputs = Inputs(self.noise(key, few), self.rows(key), self._seed(key), beta=0.7)
         every = inputs._replace(noise={n: t.repeat(count // few, *[1] * (t.dim() - 1)) for n, t in inputs.noise.items()})
         moved = {n: t + 0.1 * torch.randn(t.shape, generator=generator).to(t) for n, t in self.params.items()}
         loss, gradient, after = self._evaluate(moved, self.buffers, every, count)
@@ -370,7 +423,37 @@ class Objective:
             for n, p in self.leaves.items():
                 p.copy_(self.params[n])
 
+    def fault(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Inputs) -> str:
+        """What is not finite at a step whose loss is not: a parameter, or a site and rows of the data."""
+        for n, p in params.items():
+            if not p.isfinite().all():
+                return f"parameter {n!r} holds {float(p[~p.isfinite()][0])}"
+        given = {**self._data, **_prefixed("param:", params), **_prefixed("rows:", inputs.rows), **_prefixed("buffer:", buffers)}
+        with torch.no_grad(), torch.random.fork_rng(devices=self._devices):
+            torch.manual_seed(inputs.seed)
+            for i in range(self.num_particles):
+                for what, (log_prob, dims) in self.pair.terms({n: v[i] for n, v in inputs.noise.items()}, given).items():
+                    if (bad := ~log_prob.isfinite()).any():
+                        return f"site {what} has log probability {float(log_prob[bad][0])}{self._rows_of(bad, dims, inputs)}"
+        return "each site's density is finite, but not their sum"
+
+    def _rows_of(self, bad: Tensor, dims: Sequence[str | None], inputs: Inputs) -> str:
+        """Which rows of the data plate."""
+        plate = self.program.data_plate
+        if plate not in dims or bad.dim() != len(dims):
+            return ""
+        at = bad.movedim(dims.index(plate), 0).reshape(bad.shape[dims.index(plate)], -1).any(-1).nonzero()[:, 0]
+        rows = inputs.rows.get(ARGUMENTS, inputs.rows.get(str(plate)))
+        found = sorted((at if rows is None else rows[at]).tolist())
+        return f" in row{'s' if len(found) > 1 else ''} {', '.join(map(str, found[:8]))}{', ...' if len(found) > 8 else ''} of the data"
+
     # After learning
+
+    def placed(self, params: Mapping[str, Tensor]) -> PlacedGuide | None:
+        """The guide at parameters, where it is a distribution over the flat position."""
+        if not isinstance(self.pair, OnPosition):
+            return None
+        return PlacedGuide(self.pair.guide, self.pair.start, {n: params[n] for n in self.pair.params})
 
     def draws(self, params: Mapping[str, Tensor], key: Key, count: int) -> tuple[Tensor, Tensor | None]:
         """`count` independent draws from the guide: position (count, dim) and log p - log q (count,), nats, all rows in.

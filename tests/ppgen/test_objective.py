@@ -178,6 +178,19 @@ def test_exact_posterior_gives_the_log_evidence_on_every_draw(name: str, lowerin
         assert set(gradient) == set(target.params)
 
 
+@pytest.mark.parametrize("lowering", ["recorded", "eager"])
+@pytest.mark.parametrize("name", ["normal", "coin", "rate", "die", "line"])
+def test_no_noise_is_left_where_the_guide_is_exact(name: str, lowering: str) -> None:
+    """The gradient by the values alone is 0 on every draw of an exact posterior; that by the parameters too is 0 on the mean."""
+    sizes = []
+    for by_values in (True, False):
+        target = objective(EXACT[name], lowering=lowering, by_values=by_values)
+        each = [target.value_and_grad(target.params, target.inputs(Key(1).at(step)))[1] for step in range(4)]
+        sizes.append(max(float(g.abs().max()) for gradient in each for g in gradient.values()))
+    assert sizes[0] < 1e-8
+    assert sizes[1] > 1e-2
+
+
 def gaussian_kl(off: float, by: float) -> float:
     """KL(q || p) of normals whose means differ by `off` sds and whose sds have the ratio `by`."""
     return 0.5 * (by**2 + off**2 - 1) - math.log(by)
@@ -207,7 +220,7 @@ def test_gradient_through_gammas_is_that_of_the_kl(name: str) -> None:
 
 def test_gradient_against_finite_differences() -> None:
     """With the noise held, the recorded loss is a smooth function of the parameters."""
-    target = objective(EXACT["line"], num_particles=3)
+    target = objective(EXACT["line"], num_particles=3, by_values=False)
     inputs = target.inputs(Key(2))
     at = {"off": torch.tensor([0.4, -0.2], dtype=torch.float64)}
     gradient = target.value_and_grad(at, inputs)[1]["off"]
