@@ -25,9 +25,9 @@ from torch.distributions import (
     constraints,
 )
 
-from ..errors import ProgramError
+from ..errors import DataError, ProgramError
 
-__all__ = ["KINDS", "Affine", "Flat", "Flow", "FlowDistribution", "Logit", "Size", "StandardNormal", "libraries"]
+__all__ = ["KINDS", "Affine", "Flat", "Flow", "FlowDistribution", "Logit", "Size", "StandardNormal", "Whitening", "at_rest", "libraries"]
 
 CLOSE = 1e-6  # float32 rounds what lies nearer to a border
 
@@ -145,9 +145,9 @@ class Flow(nn.Module):
 
     @torch.no_grad()
     def begin(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Make what leaves each affine step standard for data x (N, *event)."""
+        """Make what leaves each affine or whitening step standard for data x (N, *event)."""
         for step in (*self.outer, *self.steps):
-            if isinstance(step, Affine):
+            if isinstance(step, Affine | Whitening):
                 step.standardise(x)
             x = _at(step, context)(x)
 
@@ -215,6 +215,31 @@ class Affine(nn.Module):
         spread = x.std(0, correction=0)
         self.loc.copy_(x.mean(0))
         self.log_scale.copy_(torch.where(spread > CLOSE * (1 + x.abs().amax(0)), spread, torch.ones_like(spread)).log())
+
+
+class Whitening(nn.Module):
+    """L^-1 (x - loc), L L' a covariance: what leaves it is uncorrelated."""
+
+    loc: Tensor  # (D,)
+    inverse: Tensor  # (D, D), L^-1
+
+    def __init__(self, features: int):
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(features))
+        self.register_buffer("inverse", torch.eye(features))
+
+    def forward(self, context: Tensor | None = None) -> Transform:
+        centred = AffineTransform(-self.loc, torch.ones_like(self.loc), event_dim=1)
+        return ComposeTransform([centred, libraries().transforms.LULinearTransform(self.inverse)])
+
+    @torch.no_grad()
+    def standardise(self, x: Tensor) -> None:
+        """Take mean and covariance of x (N, D). Raises DataError where a covariance has no inverse."""
+        factor, failed = torch.linalg.cholesky_ex((x - x.mean(0)).mT @ (x - x.mean(0)) / len(x))
+        if failed:
+            raise DataError(f"feature {int(failed) - 1} of like is a linear function of those before it; drop it, or leave whiten out")
+        self.loc.copy_(x.mean(0))
+        self.inverse.copy_(torch.linalg.solve_triangular(factor, torch.eye(len(factor)).to(factor), upper=False))
 
 
 class Mixing(nn.Module):
@@ -373,6 +398,14 @@ def _spline(size: Size) -> list[nn.Module]:
 
 def _continuous(size: Size) -> list[nn.Module]:
     return [Continuous(size.features, size.context, size.hidden, size.steps) for _ in range(size.count)]
+
+
+def at_rest(steps: Sequence[nn.Module]) -> None:
+    """Make steps the identity: nothing comes from the last layers of their networks."""
+    for step in steps:
+        last = getattr(step, "last", None) or getattr(step, "hyper", [None])[-1]
+        for p in last.parameters() if last is not None else getattr(step, "phi", ()):  # of one feature there is no network
+            nn.init.zeros_(p)
 
 
 KINDS: dict[str, Callable[[Size], list[nn.Module]]] = {

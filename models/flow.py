@@ -14,7 +14,7 @@ from torch.distributions import constraints
 
 from ..errors import DataError, GuideError, NameNotFoundError, ProgramError, SupportError
 from ..family import Family, check_finite, check_rows, count_rows
-from ._flows import KINDS, Affine, Flat, Flow, FlowDistribution, Logit, Size, StandardNormal
+from ._flows import KINDS, Affine, Flat, Flow, FlowDistribution, Logit, Size, StandardNormal, Whitening, at_rest
 from .flow_guide import FlowGuide
 
 __all__ = ["NormalizingFlow"]
@@ -34,8 +34,8 @@ class NormalizingFlow(Family):
         x_n     = floor(levels y_n) / (levels - 1)     where y_n = f(z_n) stands noise_n of the way through the bin of x_n
 
     features     D, or the shape of a datum, (channels, height, width); None is that of `like`
-    like         data (N, *shape): location and scale of each feature are taken from them once (buffers), and so is where glow's
-                 and nice's affine steps begin
+    like         data (N, *shape): location and scale of each feature are taken from them once (buffers). A flow begins as independent
+                 normals of that location and scale
     kind         spline: rational-quadratic splines, autoregressive. nice: additive couplings. realnvp: affine couplings. glow: actnorm,
                  an invertible linear map and an affine coupling. maf: affine autoregressive, a density in one pass and a draw in D.
                  iaf: the other way about. continuous: an ordinary differential equation
@@ -44,6 +44,7 @@ class NormalizingFlow(Family):
     hidden       widths of each transform's network
     context      C: data are conditioned on contexts (N, C); 0 takes none
     base         a module that gives the distribution of z (D,) when it is called with a context; None is independent normals
+    whiten       correlations of features are taken from `like` as well: it begins as the normal with the mean and covariance of like
     bins         of a spline on [-5, 5] in standardised units, which is the identity outside
     passes       in how many spline, maf and iaf are inverted: 2 is a coupling, None is D. steps: of the integrator, for continuous
     logit        data in [0, 1] are spread over all numbers by a logit, with this share left free at both ends; None: they are not
@@ -64,6 +65,7 @@ class NormalizingFlow(Family):
         hidden: Sequence[int] = (64, 64),
         context: int = 0,
         base: nn.Module | None = None,
+        whiten: bool = False,
         bins: int = 8,
         passes: int | None = None,
         steps: int = 12,
@@ -80,7 +82,7 @@ class NormalizingFlow(Family):
         total = self.event_shape.numel()
         outer: list[nn.Module] = [] if logit is None else [Logit(logit)]
         outer += [] if self.event_shape == (total,) else [Flat(self.event_shape)]
-        outer += [Affine(total, learned=False)]
+        outer += [Whitening(total) if whiten else Affine(total, learned=False)]
         core = _core(kind, transforms, Size(total, context, 1, hidden, bins, passes, steps))
         support = _support(self.event_shape, self.logit)
         self.flow = Flow(core, StandardNormal(total) if base is None else base, outer, support, backward=kind == "iaf")
@@ -272,7 +274,9 @@ def _core(kind: Kind, transforms: int | Sequence[nn.Module] | None, size: Size) 
     size.count = (1 if kind == "continuous" else 3) if transforms is None else transforms
     if size.count < 1:
         raise ProgramError(f"transforms must be at least 1, got {transforms}")
-    return KINDS[kind](size)
+    steps = KINDS[kind](size)
+    at_rest(steps)
+    return steps
 
 
 def _support(shape: torch.Size, logit: float | None) -> constraints.Constraint:

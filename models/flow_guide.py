@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,8 @@ from ..keys import Key
 from ..mean_field import at_mean_field
 from ..mode import Start
 from ..program import Program
-from ._flows import KINDS, Flow, Size, StandardNormal
+from ..recording import device_of
+from ._flows import KINDS, Flow, Size, StandardNormal, at_rest
 
 __all__ = ["FlowGuide"]
 
@@ -56,15 +57,15 @@ class FlowGuide(FlatGuide):
     def start(self, program: Program, key: Key) -> Start:
         if self.flow is None:
             return at_mean_field(program, key)
-        zero = torch.zeros(program.dim, dtype=program.dtype, device=self.flow.base.loc.device)
+        zero = torch.zeros(program.dim, dtype=program.dtype, device=device_of(program))
         return Start(zero, torch.ones_like(zero))
 
     def module(self, dim: int) -> Flow:
         """From the position to the base; its draws are its inverse's."""
         if self.flow is None:
             return _made(self.kind, self.transforms, self.hidden, self.bins, self.seed, dim)
-        if len(self.flow.base.loc) != dim:
-            raise GuideError(f"the flow is over {len(self.flow.base.loc)} numbers and the program has {dim} unconstrained ones")
+        if (own := self.flow().event_shape.numel()) != dim:
+            raise GuideError(f"the flow is over {own} numbers and the program has {dim} unconstrained ones")
         return self.flow
 
     def initial(self, position: Tensor) -> dict[str, Tensor]:
@@ -89,7 +90,8 @@ class _Drawn(nn.Module):
         self.flow = flow
 
     def forward(self, base: Tensor) -> tuple[Tensor, Tensor]:
-        position, log_det = self.flow.transform().inv.call_and_ladj(base)
+        transform: Any = self.flow.transform().inv
+        position, log_det = transform.call_and_ladj(base)
         return position, -0.5 * (base * base).sum(-1) - 0.5 * base.shape[-1] * LOG_TAU - log_det
 
 
@@ -101,8 +103,5 @@ def _made(kind: Kind, transforms: int, hidden: tuple[int, ...], bins: int, seed:
         torch.manual_seed(seed)
         parts = {"spline": ("spline", "maf"), "affine": ("maf",)}[kind]
         steps = [step for group in zip(*[KINDS[part](size) for part in parts], strict=True) for step in group]
-    for step in steps:
-        last = [step.hyper[-1].weight, step.hyper[-1].bias] if hasattr(step, "hyper") else step.phi  # of one coordinate there is no network
-        for p in last:
-            nn.init.zeros_(p)
+    at_rest(steps)
     return Flow(steps, StandardNormal(dim), backward=True)

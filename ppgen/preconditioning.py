@@ -83,7 +83,7 @@ def _preconditioned(placed: PlacedGuide, program: Program) -> Callable[..., Any]
     return preconditioned
 
 
-class _At(Messenger):  # type: ignore[misc]
+class _At(Messenger):
     """Continuous latent sites become functions of a position: determined, with a factor for what they would have counted."""
 
     def __init__(self, position: Tensor, program: Program):
