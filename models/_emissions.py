@@ -137,4 +137,4 @@ def emission_of(
 def _features(num_features: int | None, like: Any) -> int | None:
     """D where it is given, or told by data (N, T, D)."""
     x = like.get("x") if isinstance(like, Mapping) else like
-    return num_features if num_features is not None or getattr(x, "ndim", 0) != 3 else int(x.shape[2])
+    return int(x.shape[2]) if num_features is None and isinstance(x, Tensor) and x.dim() == 3 else num_features

@@ -25,7 +25,7 @@ class Sequences(NamedTuple):
     values: Tensor | None
     seen: Tensor | None
     lengths: Tensor | None
-    count: int
+    size: int
     steps: int
 
 

@@ -131,7 +131,7 @@ class HiddenMarkov(Family):
         initial, transition, common, own = self._unknowns()
         going: Any = True if data.lengths is None else alive(data.lengths, data.steps)
         seen: Any = True if data.seen is None else data.seen
-        with pyro.plate("sequences", data.count, dim=-2), pyro.plate("time", data.steps, dim=-1):
+        with pyro.plate("sequences", data.size, dim=-2), pyro.plate("time", data.steps, dim=-1):
             with pyro.poutine.mask(mask=going):
                 state = pyro.sample("state", DiscreteChain(initial, transition))  # (N, T)
             with pyro.poutine.mask(mask=seen):
@@ -208,7 +208,7 @@ class HiddenMarkov(Family):
         data = self._data(x)
         pairs, local = self._weights(data, values)
         local = torch.cat([local, local.new_zeros(*local.shape[:-2], steps, self.num_states)], -2)
-        ends = torch.full((data.count,), data.steps, device=local.device) if data.lengths is None else data.lengths
+        ends = torch.full((data.size,), data.steps, device=local.device) if data.lengths is None else data.lengths
         at = (ends[:, None] + torch.arange(steps, device=local.device))[..., None]  # (N, steps, 1)
         state = path_marginals(pairs, local).unary
         state = state.take_along_dim(at.expand(*state.shape[:-2], steps, 1), -2)
@@ -228,7 +228,7 @@ class HiddenMarkov(Family):
         law, transition = self._law(values), values["transition"]
         if data.values is None or data.seen is None:
             raise ProgramError("give data x; there is none")
-        steps = max(1, BLOCK // (law.batch_shape.numel() * data.count))
+        steps = max(1, BLOCK // (law.batch_shape.numel() * data.size))
         local = torch.cat([law.log_prob(block.unsqueeze(2)) for block in data.values.split(steps, 1)], -2)
         if not data.seen.all():
             local = torch.where(data.seen[..., None], local, local.new_zeros(()))

@@ -57,7 +57,7 @@ class MarkovChain(Letters):
         prior = self.concentration
         tables = self._rows({"initial": prior, "transition": prior})
         initial = tables["initial"] if self.free else torch.full_like(prior, 1 / self.num_states)
-        plates = pyro.plate("sequences", data.count, dim=-2), pyro.plate("time", data.steps, dim=-1)
+        plates = pyro.plate("sequences", data.size, dim=-2), pyro.plate("time", data.steps, dim=-1)
         with plates[0], plates[1], pyro.poutine.mask(mask=self._counts(data)):
             return pyro.sample("x", DiscreteChain(initial, tables["transition"]), obs=data.values)
 

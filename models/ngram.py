@@ -67,7 +67,7 @@ class NGram(Letters):
         """Observes sequences, or draws `size` of them, (size, length)."""
         data = self._data(x, context, size)
         table = self._rows({"next": self.concentration})["next"]
-        with pyro.plate("sequences", data.count):
+        with pyro.plate("sequences", data.size):
             return pyro.sample("x", LettersInContext(table, self.order, data.steps, data.lengths), obs=data.values)
 
     # What is known in closed form
