@@ -18,6 +18,7 @@ _EXPORTS = {
     "Conditionals": "conditionals",
     "DiscreteChain": "chains",
     "Family": "family",
+    "Gaps": "gaps",
     "LogDensity": "targets",
     "Posterior": "posterior",
     "PpgenError": "errors",
@@ -29,6 +30,7 @@ _EXPORTS = {
     "diagram": "drawing",
     "formula": "factorisation",
     "infer": "tasks",
+    "inference_gaps": "gaps",
     "learn": "tasks",
     "neutra": "preconditioning",
     "predict": "tasks",
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from .errors import PpgenError, PpgenWarning
     from .factorisation import formula
     from .family import Family
+    from .gaps import Gaps, inference_gaps
     from .graph import Structure, structure
     from .posterior import Posterior
     from .preconditioning import neutra

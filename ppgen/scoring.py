@@ -35,7 +35,7 @@ from .straightline import above
 from .targets import LogDensity
 from .tempering import prior_of
 
-__all__ = ["Score", "guide_of", "score_with_draws"]
+__all__ = ["Score", "guide_of", "score_with_draws", "weighted"]
 
 KINDS = ("exact", "lower bound", "upper bound", "estimate", "up to a constant")
 WEIGHTED = {"elbo": "lower bound", "iwae": "lower bound", "importance": "estimate", "ais": "estimate"}
@@ -99,7 +99,7 @@ def score_with_draws(program: Program, draws: Mapping[str, Tensor], *, method: s
     by = _method(data, draws, method)
     if by in WEIGHTED:
         draw = _annealed if by == "ais" else _log_weights
-        value, error = _weighted(by, draw(data, num_particles, seed))
+        value, error = weighted(by, draw(data, num_particles, seed))
     else:
         value, error = _averaged(data.log_likelihood({s.name: data.fitting(s, draws[s.name]) for s in data.outside}))
     kind = "exact" if by == "exact" else WEIGHTED.get(by, "estimate")
@@ -221,7 +221,7 @@ def _averaged(log_probs: Tensor) -> tuple[Tensor, Tensor]:
     return value, torch.where((relative == relative[:1, :1]).all(0).all(0), torch.zeros_like(error), error)
 
 
-def _weighted(method: str, log_weights: Tensor) -> tuple[Tensor, Tensor]:
+def weighted(method: str, log_weights: Tensor) -> tuple[Tensor, Tensor]:
     """Value and standard error from independent log weights (particles, N)."""
     count = len(log_weights)
     if method == "elbo":
