@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ..bounds import Unread
 from ..engine import Nothing, Run, SteppingEngine, drive, require_positive
@@ -34,35 +35,51 @@ if TYPE_CHECKING:
 
 __all__ = ["SVI", "Info", "State"]
 
+HELP = "a smaller learning_rate, clip_norm or a guide that starts nearer may help"
 FULL_UP_TO = 100  # dimensions; above, a full covariance has too many numbers to learn
 
 
 class State(NamedTuple):
     params: dict[str, Tensor]  # unconstrained leaves, by name; the optimiser writes to them in place
     optimizer: torch.optim.Optimizer
+    scheduler: LRScheduler | None
     buffers: dict[str, Tensor]  # those that modules write while they learn, such as the running mean of a batch norm
+    average: dict[str, Tensor]  # of parameters and buffers over the steps; empty without ema_decay
 
 
 class Info(NamedTuple):
-    losses: Tensor  # (1,) negative ELBO of the step, nats
+    losses: Tensor  # (1,) negative bound of the step, nats
+    learning_rate: Tensor  # (1,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SVI(SteppingEngine):
     """Fit a guide to a program, and the program's own learned parameters with it.
 
-    guide          a program over the same sites; or normal, multivariate, delta (over the flat position); None is the
-                   family's own guide, or multivariate for other programs of up to 100 dimensions and normal above
+    guide          a program over the same sites; or normal, multivariate, delta (over the flat position); or a flow, or any other
+                   FlatGuide; None is the family's own guide, or multivariate for other programs of up to 100 dimensions and normal above
     num_steps      gradient steps; num_samples: draws from the fitted guide, as one chain with log weights
     num_particles  draws of the guide per step
     optimizer      the name of a torch optimiser, or a callable of the parameters that makes one
     learning_rate  of the first half of the steps; over the second it falls geometrically to `final_learning_rate` of it (a
-                   callable optimiser keeps its own). Guides by name begin at a mode, in units of its sds: see ppgen/mode.py
+                   callable optimiser, and one with a scheduler, keeps its own). Guides by name begin at a mode, in units of its
+                   sds: see ppgen/mode.py
+    scheduler      a callable of the optimiser that makes a torch scheduler of learning rates, stepped after every step
     batch_size     rows per step, in epochs without replacement; None takes all
+    clip_norm      gradients whose norm (over all parameters) is larger are scaled down to it
+    ema_decay      d of the average p <- d' p + (1 - d') parameters after each step, d' = min(d, (1 + t) / (10 + t)): what is learned is
+                   the average, of parameters and of modules' buffers; None learns the last ones
+    beta           the weight of log q - log prior, rising in a line over the first `beta_warmup` steps. Higgins et al., ICLR 2017;
+                   Sonderby et al., NeurIPS 2016
+    objective      elbo; or iwae: log mean exp of `num_particles` importance weights, of each datum where all sites are in the data
+                   plate, else of all data at once. Burda et al., ICLR 2016. Its gradient is the plain one
 
-    A family's own `bound` is what its own guide is learned by. Discrete sites are drawn back at their exact conditional given the
-    continuous ones, whatever the guide says of them; where they cannot be summed out and there is a bound, they are drawn from the
-    guide, and provenance["draws"] says so.
+    provenance["loss"] says what the losses are. Modules learn in training mode: dropout is drawn, batch norm's buffers are learned; the
+    posterior's program is in evaluation mode. The gradient of log q is that by the values drawn, where a guide's sites allow it
+    (Roeder et al., NeurIPS 2017). A family's own `bound` is what its own guide is learned by, where no other is asked for.
+
+    Discrete sites are drawn back at their exact conditional given the continuous ones, whatever the guide says of them; where they
+    cannot be summed out and there is a bound, they are drawn from the guide, and provenance["draws"] says so.
     Errors: GuideError (sites that do not match), EngineError (settings), DataError (a loss that is not finite).
     """
 
@@ -73,12 +90,28 @@ class SVI(SteppingEngine):
     optimizer: str | Callable[[list[Tensor]], torch.optim.Optimizer] = "Adam"
     learning_rate: float = 0.02
     final_learning_rate: float = 0.01
+    scheduler: Callable[[torch.optim.Optimizer], LRScheduler] | None = None
     batch_size: int | None = None
+    clip_norm: float | None = None
+    ema_decay: float | None = None
+    beta: float = 1.0
+    beta_warmup: int = 0
+    objective: str = "elbo"
 
     def __post_init__(self) -> None:
         require_positive(self, "num_steps", "num_samples", "num_particles")
         if not (self.learning_rate > 0 and self.final_learning_rate > 0):
             raise EngineError(f"SVI: learning rates must be positive, got {self.learning_rate} and {self.final_learning_rate}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise EngineError(f"SVI: clip_norm must be positive, got {self.clip_norm}")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise EngineError(f"SVI: ema_decay must be between 0 and 1, got {self.ema_decay}")
+        if not (self.beta >= 0 and self.beta_warmup >= 0):
+            raise EngineError(f"SVI: beta and beta_warmup must not be negative, got {self.beta} and {self.beta_warmup}")
+        if self.objective not in ("elbo", "iwae"):
+            raise EngineError(f"SVI: objective must be elbo or iwae, got {self.objective!r}")
+        if self.objective == "iwae" and self._weighted:
+            raise EngineError("SVI: beta and beta_warmup weigh the divergence of an ELBO; importance samples have none")
 
     @property
     def chains(self) -> tuple[int, ...]:
@@ -92,11 +125,16 @@ class SVI(SteppingEngine):
     def total(self) -> int:
         return self.num_steps
 
+    @property
+    def _weighted(self) -> bool:
+        return self.beta != 1.0 or self.beta_warmup > 0
+
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
         begin = time.perf_counter()
         program = Program.of(program, *args, **kwargs).copy()
         require_memory(program, 1, self.num_samples, self.keep)
-        bound = self.guide is None and callable(getattr(program.family, "bound", None))
+        plain = self.objective == "elbo" and not self._weighted
+        bound = plain and self.guide is None and callable(getattr(program.family, "bound", None))
         target = self._objective(program, self.batch_size, bound=bound)
         return self._posterior(program, target, drive(self, target), begin)
 
@@ -113,9 +151,10 @@ class SVI(SteppingEngine):
         guide = self.guide
         if guide is None and program.family is None:
             guide = "multivariate" if program.dim <= FULL_UP_TO else "normal"
+        own = getattr(guide, "as_guide", None)  # a flow knows how to be one
         return Objective(
             program,
-            by_name(guide) if isinstance(guide, str) else guide,
+            by_name(guide) if isinstance(guide, str) else own() if callable(own) else guide,
             key=Key(self.seed),
             num_particles=self.num_particles,
             batch_size=batch_size,
@@ -125,13 +164,18 @@ class SVI(SteppingEngine):
             bound=bound,
             learns=learned is None,
             buffers=learned,
+            kind=self.objective if learned is None else "elbo",
+            weighted=self._weighted and learned is None,
         )
 
     def init(self, target: Objective, key: Key) -> tuple[State, Nothing]:
         if not any(p.numel() for p in target.params.values()):
             raise GuideError("nothing to learn: neither the model nor the guide has parameters")
         params = {n: p.clone().requires_grad_() for n, p in target.params.items()}
-        return State(params, self._optimizer(list(params.values())), target.buffers), Nothing()
+        optimizer = self._optimizer(list(params.values()))
+        scheduler = None if self.scheduler is None else self.scheduler(optimizer)
+        average = {} if self.ema_decay is None else {n: p.clone() for n, p in {**target.params, **_floating(target.buffers)}.items()}
+        return State(params, optimizer, scheduler, target.buffers, average), Nothing()
 
     def _optimizer(self, leaves: list[Tensor]) -> torch.optim.Optimizer:
         if callable(self.optimizer):
@@ -142,38 +186,61 @@ class SVI(SteppingEngine):
         return kind(leaves, lr=self.learning_rate)  # type: ignore[call-arg]
 
     def step(self, target: Objective, state: State, tuning: Nothing, key: Key) -> tuple[State, Info]:
-        inputs, buffers = target.inputs(key), state.buffers
-        if not callable(self.optimizer):
+        inputs, buffers = target.inputs(key, self._beta(key.draw)), state.buffers
+        if self.scheduler is None and not callable(self.optimizer):
             for group in state.optimizer.param_groups:
                 group["lr"] = self.learning_rate * self.final_learning_rate ** max(0.0, 2 * (key.draw + 1) / self.num_steps - 1)
+        rate = float(state.optimizer.param_groups[0]["lr"])
+        before = {n: p.detach() for n, p in state.params.items()}
 
         def closure() -> Tensor:  # LBFGS calls it several times, at several parameters
             nonlocal buffers
-            loss, gradient, buffers = target.evaluate({n: p.detach() for n, p in state.params.items()}, state.buffers, inputs)
+            loss, gradient, buffers = target.evaluate(before, state.buffers, inputs)
+            if not loss.isfinite():
+                fault = target.fault(before, state.buffers, inputs)
+                raise DataError(f"the loss is {float(loss)} at step {key.draw}: {fault}; {HELP}")
             for n, p in state.params.items():
                 p.grad = gradient[n]
+            if self.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(state.params.values(), self.clip_norm)
             return loss
 
         loss: Tensor = cast("Any", state.optimizer).step(closure)
-        if not loss.isfinite():
-            raise DataError(f"the loss is {float(loss)} at step {key.draw}; a smaller learning_rate or a guide that starts nearer may help")
-        return state._replace(buffers=buffers), Info(loss[None])
+        if isinstance(state.scheduler, ReduceLROnPlateau):
+            state.scheduler.step(loss)
+        elif state.scheduler is not None:
+            state.scheduler.step()
+        self._average(state, buffers, key.draw)
+        return state._replace(buffers=buffers), Info(loss[None], torch.tensor([rate]))
+
+    def _beta(self, step: int) -> float:
+        return self.beta * min(1.0, (step + 1) / self.beta_warmup) if self.beta_warmup else self.beta
+
+    def _average(self, state: State, buffers: Mapping[str, Tensor], step: int) -> None:
+        """In place; the decay grows, so that where learning began is forgotten."""
+        if self.ema_decay is not None:
+            decay = min(self.ema_decay, (1 + step) / (10 + step))
+            now = {**state.params, **buffers}
+            for n, p in state.average.items():
+                p.lerp_(now[n].detach(), 1 - decay)
 
     def collect(self, state: State) -> dict[str, Tensor]:
         return {}
 
     def note(self, stats: Mapping[str, Tensor]) -> str:
-        return f"loss {float(stats['losses'].mean()):,.2f}"
+        return f"loss {float(stats['losses'].mean()):,.2f}, rate {float(stats['learning_rate'][0, -1]):.2g}"
 
     def _posterior(self, program: Program, target: Objective, run: Run, begin: float) -> Posterior:
         """Draws from the guide with their log weights on all rows."""
         collecting = time.perf_counter()
-        params = {n: p.detach() for n, p in run.state.params.items()}
+        params = {n: run.state.average.get(n, p).detach() for n, p in run.state.params.items()}
+        buffers = {n: run.state.average.get(n, b) for n, b in run.state.buffers.items()}
         program.set_params({n: p for n, p in params.items() if n in program.params})
-        program.set_buffers(run.state.buffers)
-        draws, log_weights, note = self._drawn(program, target, params, run.state.buffers)
+        program.set_buffers(buffers)
+        draws, log_weights, note = self._drawn(program, target, params, buffers)
         end = time.perf_counter()
         made = provenance(self, target, {**run.seconds, "collect": end - collecting, "total": end - begin}, run.interrupted)
+        made["loss"] = target.meaning
         return Posterior(
             draws=draws,
             program=program,
@@ -181,6 +248,7 @@ class SVI(SteppingEngine):
             log_weights=None if log_weights is None else log_weights[None],
             losses=run.stats["losses"][0],
             provenance={**made, "draws": note} if note else made,
+            guide=target.placed(params),
         )
 
     def _drawn(
@@ -214,3 +282,7 @@ class SVI(SteppingEngine):
         sites = whole.program.sites
         names = [n for n in draws if not whole.subsampled & set(sites[n].plates)] if self.keep is None else self.keep
         return {n: draws[n] for n in names}
+
+
+def _floating(buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n: b for n, b in buffers.items() if b.is_floating_point()}

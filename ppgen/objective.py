@@ -120,6 +120,8 @@ class Objective:
         self.lowering = self.density.lowering
         self.start: Start | None = None
         pair = self._pair(guide, start, key, buffers or {})
+        if kind == "iwae" and self.point:
+            raise GuideError('a point estimate (Delta) has no importance weights; take objective="elbo"')
         if self.lowering.name != "eager":
             try:
                 begin = time.perf_counter()
@@ -144,10 +146,13 @@ class Objective:
             GuideProgram(self.program, None, key.seed)  # a pair that does not fit is refused now, not after learning
             bound = BoundProgram(self.program, self.learns)
             return lambda recorded: OnFactors(bound, RecordedGuide(bound, self.dtype) if recorded else None)
+        self.point = False
         if isinstance(guide, FlatGuide):
+            self.point = guide.point
             self.start = placed = start or self._start(guide, key)
             return lambda recorded: OnPosition(guide, self._model(recorded), placed)
         own = GuideProgram(self.program, guide, key.seed, self.learns)
+        self.point = own.point
         self.datum = self._local_to(own) if self.kind == "iwae" else None
         own.program.set_buffers({n.removeprefix(own.prefix): b for n, b in buffers.items() if n.startswith(own.prefix)})
 
@@ -160,10 +165,9 @@ class Objective:
 
     def _local_to(self, guide: GuideProgram) -> str | None:
         """The data plate, where all that model and guide hold is in it."""
-        if self.weighted or guide.discrete or guide.point:
+        if guide.discrete:
             raise GuideError(
-                "importance samples have no weights where the divergence is weighed by beta, a site is a point (Delta), or the guide "
-                'samples discrete sites; take objective="elbo"'
+                "importance samples have no weights where the guide gives probabilities to discrete sites; leave them out of it"
             )
         plate = self.program.data_plate
         sites = [s for s in self.program.sites.values() if s.kind != "deterministic"]

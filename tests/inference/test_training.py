@@ -1,6 +1,7 @@
 """Modules that are being learned: dropout and batch norm in training mode, what they write as state, evaluation mode afterwards."""
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
-from ppgen.errors import ProgramError
+from ppgen.errors import DataError, EngineError, GuideError, ProgramError
 from ppgen.family import Family
 from ppgen.guides import FlatGuide
 from ppgen.inference import SVI
@@ -273,3 +274,195 @@ def test_initialised_by_the_first_batch_is_done_before_learning() -> None:
 def test_batch_norm_that_counts_in_python() -> None:
     with pytest.raises(ProgramError, match=r"'encoder.1.num_batches_tracked'.*momentum"):
         SVI(**QUICK).run(family(encoder=[nn.BatchNorm1d(8, momentum=None)]), X)
+
+
+# Settings
+
+
+def linear(x: Tensor) -> None:
+    """z_n ~ Normal(40, 3), x_n ~ Normal(z_n, 4): the evidence is that of Normal(40, 5)."""
+    with pyro.plate("data", len(x)):
+        z = pyro.sample("z", dist.Normal(torch.full_like(x, 40.0), 3.0))
+        pyro.sample("x", dist.Normal(z, 4.0), obs=x)
+
+
+def wide_guide(x: Tensor) -> None:
+    """The exact posterior has slope 9 / 25 and sd 2.4."""
+    slope, log_sd = pyro.param("slope", x.new_tensor(0.2)), pyro.param("log_sd", x.new_tensor(1.2))
+    with pyro.plate("data", len(x)):
+        pyro.sample("z", dist.Normal(40.0 + slope * (x - 40.0), log_sd.exp()))
+
+
+ROW = X[:, 0].contiguous()
+
+
+def importance_bound(x: Tensor, eps: Tensor, slope: float = 0.2, log_sd: float = 1.2) -> tuple[float, float]:
+    """By hand for noise (K, N): the bound of each datum, summed, and of all data at once."""
+    z = 40.0 + slope * (x - 40.0) + torch.tensor(log_sd, dtype=torch.float64).exp() * eps
+    log_w = dist.Normal(40.0, 3.0).log_prob(z) + dist.Normal(z, 4.0).log_prob(x)
+    log_w = log_w - dist.Normal(40.0 + slope * (x - 40.0), torch.tensor(log_sd, dtype=torch.float64).exp()).log_prob(z)
+    count = torch.tensor(len(eps), dtype=torch.float64).log()
+    return float((log_w.logsumexp(0) - count).sum()), float(log_w.sum(1).logsumexp(0) - count)
+
+
+@pytest.mark.parametrize("lowering", ["recorded", "eager"])
+def test_importance_weights_of_each_datum(lowering: str) -> None:
+    target = Objective(Program(linear, ROW), wide_guide, key=Key(0), num_particles=5, kind="iwae", dtype=torch.float64, lowering="recorded")
+    assert target.datum == "data"
+    inputs = target.inputs(Key(4))
+    (eps,) = inputs.noise.values()
+    assert float(target.value_and_grad(target.params, inputs)[0]) == pytest.approx(-importance_bound(ROW, eps)[0], rel=1e-7)
+    eager = Objective(Program(linear, ROW), wide_guide, key=Key(0), num_particles=5, kind="iwae", lowering=lowering)
+    assert eager.value_and_grad(eager.params, eager.inputs(Key(4)))[0].isfinite()
+
+
+def test_importance_weights_of_a_minibatch_are_scaled_outside_of_the_logarithm() -> None:
+    target = Objective(Program(linear, ROW), wide_guide, key=Key(0), num_particles=5, kind="iwae", batch_size=6, dtype=torch.float64)
+    inputs = target.inputs(Key(4))
+    (eps,), (rows,) = inputs.noise.values(), inputs.rows.values()
+    assert float(target.value_and_grad(target.params, inputs)[0]) == pytest.approx(-4 * importance_bound(ROW[rows], eps)[0], rel=1e-7)
+
+
+def test_importance_weights_of_all_data_where_something_is_global() -> None:
+    def model(x: Tensor) -> None:
+        loc = pyro.sample("loc", dist.Normal(x.new_tensor(30.0), 20.0))
+        with pyro.plate("data", len(x)):
+            pyro.sample("x", dist.Normal(loc, 5.0), obs=x)
+
+    def guide(x: Tensor) -> None:
+        pyro.sample("loc", dist.Normal(x.mean() + pyro.param("off", x.new_tensor(1.0)), 2.0))
+
+    target = Objective(Program(model, ROW), guide, key=Key(0), num_particles=4, kind="iwae", dtype=torch.float64)
+    assert target.datum is None
+    assert "all data at once" in target.meaning
+    inputs = target.inputs(Key(4))
+    loc = ROW.mean() + 1.0 + 2.0 * next(iter(inputs.noise.values()))
+    log_w = dist.Normal(30.0, 20.0).log_prob(loc) + dist.Normal(loc[:, None], 5.0).log_prob(ROW).sum(1)
+    log_w = log_w - dist.Normal(ROW.mean() + 1.0, 2.0).log_prob(loc)
+    assert float(target.value_and_grad(target.params, inputs)[0]) == pytest.approx(-float(log_w.logsumexp(0)) + math.log(4), rel=1e-7)
+
+
+def test_importance_bounds_tighten() -> None:
+    """ELBO < IWAE with more and more samples < log evidence; each within its standard error of 4 runs."""
+    evidence = float(dist.Normal(40.0, 5.0).log_prob(ROW).sum())
+    bounds = []
+    for count in (1, 8, 64, 512):
+        target = Objective(Program(linear, ROW), wide_guide, key=Key(0), num_particles=count, kind="iwae", dtype=torch.float64)
+        losses = [float(target.value_and_grad(target.params, target.inputs(Key(1).at(i)))[0]) for i in range(30)]
+        bounds.append(-sum(losses) / 30)
+    assert bounds[0] < bounds[1] < bounds[2] < bounds[3] < evidence + 0.1
+    assert bounds[3] == pytest.approx(evidence, abs=0.2)
+
+
+@pytest.mark.parametrize("guide", [wide_guide, by_name("normal")])
+@pytest.mark.parametrize("lowering", ["recorded", "eager"])
+def test_beta_weighs_the_divergence(guide: Any, lowering: str) -> None:
+    """At beta 0 the log likelihood alone, at 1 the ELBO, and a line between them; by hand for a guide whose noise is known."""
+    target = Objective(Program(linear, ROW), guide, key=Key(0), weighted=True, dtype=torch.float64, lowering=lowering)
+    inputs = target.inputs(Key(4))
+    at = [float(target.value_and_grad(target.params, inputs._replace(beta=b))[0]) for b in (0.0, 0.5, 1.0)]
+    assert at[1] == pytest.approx((at[0] + at[2]) / 2, rel=1e-9)
+    assert at[2] - at[0] > 0.1
+    if guide is wide_guide and lowering == "recorded":
+        (eps,) = inputs.noise.values()
+        z = 40.0 + 0.2 * (ROW - 40.0) + torch.tensor(1.2, dtype=torch.float64).exp() * eps[0]
+        assert at[0] == pytest.approx(-float(dist.Normal(z, 4.0).log_prob(ROW).sum()), rel=1e-10)
+
+
+def test_beta_shrinks_and_warms_up() -> None:
+    """The best normal guide under beta has precision 1 / 9 + 1 / (16 beta), by completing the square."""
+    settings: dict[str, Any] = {
+        "num_steps": 600,
+        "num_particles": 8,
+        "learning_rate": 0.05,
+        "final_learning_rate": 1e-3,
+        "guide": wide_guide,
+    }
+    posterior = SVI(progress=False, num_samples=20, beta=4.0, beta_warmup=100, **settings).run(linear, ROW)
+    precision = 1 / 9 + 1 / 64
+    assert float(posterior.params["log_sd"].exp()) == pytest.approx(precision**-0.5, rel=0.03)
+    assert float(posterior.params["slope"]) == pytest.approx(1 / 64 / precision, abs=0.03)
+    assert "beta" in posterior.provenance["loss"]
+    engine = SVI(beta=4.0, beta_warmup=100)
+    assert [engine._beta(t) for t in (0, 49, 99, 500)] == [0.04, 2.0, 4.0, 4.0]
+
+
+def test_clipped_gradients_move_a_step_of_that_length() -> None:
+    settings: dict[str, Any] = {"num_steps": 1, "num_particles": 1, "optimizer": lambda p: torch.optim.SGD(p, lr=1.0), "guide": wide_guide}
+    free, clipped = (SVI(progress=False, num_samples=5, clip_norm=c, **settings).run(linear, ROW).params for c in (None, 0.01))
+    begin = {"slope": 0.2, "log_sd": 1.2}
+    moved = [sum(float(p[n] - b) ** 2 for n, b in begin.items()) ** 0.5 for p in (free, clipped)]
+    assert moved[0] > 0.1
+    assert moved[1] == pytest.approx(0.01, rel=1e-4)
+
+
+def test_averaged_parameters_by_hand() -> None:
+    """The path of the parameters is that without an average; what is learned is their average with a growing decay."""
+    settings: dict[str, Any] = {"num_particles": 1, "optimizer": lambda p: torch.optim.SGD(p, lr=1e-3), "guide": wide_guide}
+    path = [SVI(progress=False, num_samples=5, num_steps=k, **settings).run(linear, ROW).params["slope"] for k in range(1, 5)]
+    average = torch.tensor(0.2, dtype=torch.float64)
+    for t, p in enumerate(path):
+        decay = min(0.3, (1 + t) / (10 + t))
+        average = decay * average + (1 - decay) * p
+    learned = SVI(progress=False, num_samples=5, num_steps=4, ema_decay=0.3, **settings).run(linear, ROW)
+    assert float(learned.params["slope"]) == pytest.approx(float(average), rel=1e-9)
+    module = family(encoder=NORM)
+    last, averaged = (SVI(**QUICK, ema_decay=d).run(module, X).program.module for d in (None, 0.5))
+    name = "encoder.1.running_mean"
+    assert not torch.equal(last.get_buffer(name), averaged.get_buffer(name))  # type: ignore[union-attr]
+
+
+def test_schedulers_set_the_rate() -> None:
+    def halving(optimizer: torch.optim.Optimizer) -> Any:
+        return torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+
+    def plateau(optimizer: torch.optim.Optimizer) -> Any:
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=1e9, factor=0.1)
+
+    for scheduler, expected in ((halving, [0.02, 0.02, 0.01, 0.01]), (plateau, [0.02, 0.002, 2e-4, 2e-5])):
+        engine = SVI(**{**QUICK, "num_steps": 4}, guide=wide_guide, scheduler=scheduler)
+        rates: list[float] = []
+        object.__setattr__(engine, "note", lambda stats, rates=rates: rates.extend(stats["learning_rate"][0].tolist()) or "")
+        engine.run(linear, ROW)
+        assert rates == pytest.approx(expected)
+    note = SVI().note({"losses": torch.tensor([[1234.5]]), "learning_rate": torch.tensor([[0.0125]])})
+    assert note == "loss 1,234.50, rate 0.013"
+
+
+def one_cycle(optimizer: torch.optim.Optimizer) -> Any:
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=6)
+
+
+def test_everything_is_resumed_to_the_bit(tmp_path: Path) -> None:
+    module = family(encoder=[*DROPOUT, nn.BatchNorm1d(8)], decoder=NORM)
+    settings: dict[str, Any] = {**QUICK, "ema_decay": 0.5, "clip_norm": 1.0, "scheduler": one_cycle, "beta_warmup": 4, "batch_size": 10}
+    whole = SVI(**settings).run(module, X)
+    engine = SVI(**settings, checkpoint=tmp_path / "run")
+    _stop_after(engine, 3, module)
+    same(whole, engine.run(module, X))
+
+
+def test_settings_that_cannot_be() -> None:
+    for wrong in ({"clip_norm": 0.0}, {"ema_decay": 1.0}, {"beta": -1.0}, {"objective": "elbow"}, {"beta": 2.0, "objective": "iwae"}):
+        with pytest.raises(EngineError, match=next(iter(wrong))):
+            SVI(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(GuideError, match="no weights"):
+        SVI(**QUICK, objective="iwae", guide="delta").run(linear, ROW)
+
+
+def test_a_loss_that_is_not_finite_names_rows() -> None:
+    def model(x: Tensor) -> None:
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", dist.Normal(torch.zeros_like(x), 1.0))
+            weight = torch.where(x > 1000.0, (z + 3.0).log(), 0.0)
+            pyro.factor("odd", weight)
+            pyro.sample("x", dist.Normal(z, 400.0), obs=x)
+
+    def guide(x: Tensor) -> None:
+        with pyro.plate("data", len(x)):
+            pyro.sample("z", dist.Normal(pyro.param("loc", torch.tensor(-30.0, dtype=torch.float64)), 1.0))
+
+    x = ROW.clone()
+    x[[4, 17]] = 2000.0
+    with pytest.raises(DataError, match=r"step 0: site 'odd' has log probability nan in rows 4, 17 of the data"):
+        SVI(**QUICK, guide=guide, lowering="recorded").run(model, x)
