@@ -446,7 +446,7 @@ def test_settings_that_cannot_be() -> None:
     for wrong in ({"clip_norm": 0.0}, {"ema_decay": 1.0}, {"beta": -1.0}, {"objective": "elbow"}, {"beta": 2.0, "objective": "iwae"}):
         with pytest.raises(EngineError, match=next(iter(wrong))):
             SVI(**wrong)  # type: ignore[arg-type]
-    with pytest.raises(GuideError, match="no weights"):
+    with pytest.raises(GuideError, match="has no importance weights"):
         SVI(**QUICK, objective="iwae", guide="delta").run(linear, ROW)
 
 
