@@ -14,6 +14,7 @@ from ..program import Program
 from ..readings import RecordedReading
 from ..targets import POINTS, LogDensity
 from ._joint_draws import ALL_PRODUCTS, Order, order_of
+from ._layers import Layers, layers_of
 from ._tables import Tables, no_tables, tables_of
 from ._terms import Terms
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["HeldDensity"]
 
 WORTH = 1000.0  # products of a joint draw for each number that a sweep reads, at most: draws that are independent are worth many sweeps
+FEW = 8  # layers, at most: each takes a gradient of all
 
 
 class HeldDensity(LogDensity):
@@ -30,12 +32,14 @@ class HeldDensity(LogDensity):
 
     tables   of the terms that few elements enter; order: of joint draws of all elements, None where there can be none, or where they
              cost so much more than a sweep that many sweeps are better
+    layers   of elements that are drawn at once, where that is how a sweep goes
     narrow   position (chains, dim), held numbers -> values of the terms that have tables, (chains, ...), rows of the covering array
              one after the other; wide: the sum of the others, (chains,). Machine code in that lowering, one chain at a time
     """
 
     tables: Tables
     order: Order | None
+    layers: Layers | None = None
     narrow: Any
     wide: Any
 
@@ -83,11 +87,15 @@ class HeldDensity(LogDensity):
         return [self.reading.value_and_grad(*points)[0]]
 
     def plan(self, how: str) -> None:
-        """Find the order of joint draws: at any price that fits (joint), where it is worth its price (auto), never (sweep)."""
+        """Find the order of joint draws: at any price that fits (joint), where it is worth its price (auto), never (sweep, layers). And
+        layers, if asked for, or where a sweep would have to evaluate whole terms for every element."""
         begin = time.perf_counter()
         worth = WORTH * float(self.tables.offset[-1] + self.tables.sizes.sum())
-        most = {"joint": ALL_PRODUCTS, "auto": min(ALL_PRODUCTS, worth), "sweep": 0.0}[how]
+        most = {"joint": ALL_PRODUCTS, "auto": min(ALL_PRODUCTS, worth), "sweep": 0.0, "layers": 0.0}[how]
         self.order = order_of(self.tables, most) if most else None
+        wanted = how == "layers" or (how == "auto" and self.order is None and len(self.tables.wide) > 0)
+        if wanted and not self.dim and isinstance(self.reading, RecordedReading):
+            self.layers = layers_of(self.reading, self.holding, self.reading.recording.others, FEW)
         self.seconds["record"] += time.perf_counter() - begin
 
     @property

@@ -6,7 +6,7 @@
 What each element meets is read off the recorded program (ppgen/scopes.py). Where the elements can be summed out one after the other at
 a price that is worth it, all are drawn jointly and exactly: labels of a mixture, paths of a chain, a network of small width. Elsewhere
 (labels that meet within one plate, grids, large loopy networks) sweeps draw one element after the other given all others, in the
-program's order: of the two usual orders the systematic one, which touches every element once, needs about half the draws of elements
+program's order (or a layer of elements that do not meet after the other, where the density is of that kind: _layers.py): of the two usual orders the systematic one, which touches every element once, needs about half the draws of elements
 picked at random where these depend on each other little. An element whose values have no end (Poisson) makes a Metropolis step, to
 either side, of a length from 1 to 128 whose scale is drawn.
 
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..engine import Interrupt, require_positive
+from ..engine import Advance, Interrupt, require_positive
 from ..errors import EngineError, StartError
 from ..keys import START, Key, nth
 from ..program import Program
@@ -34,6 +34,7 @@ from ._elements import ElementWorkshop, HeldState
 from ._hamiltonian import HamiltonianEngine, Tuning
 from ._held import HeldDensity
 from ._joint_draws import Order
+from ._layers import advance_in_layers
 from ._metric import Metric
 from ._sweep import resumable, run
 from ._trajectory import STATS
@@ -41,7 +42,7 @@ from .nuts import FIRSTS
 
 __all__ = ["Gibbs"]
 
-HOW = ("auto", "joint", "sweep")
+HOW = ("auto", "joint", "sweep", "layers")
 STARTS = 20  # assignments of the discrete sites that are tried at the start
 BEFORE = 2**32 - 1  # a draw's index that no draw has: of what is drawn before the first
 RADIUS = 2.0  # of where continuous sites begin, unconstrained
@@ -52,7 +53,8 @@ SMALL = 4  # values from 0 at which an element without end begins
 class Gibbs(HamiltonianEngine):
     """For programs with discrete sites that cannot be summed out, and for draws of those that can be.
 
-    discrete         joint: all discrete elements in one exact draw; sweep: one after the other; auto: joint where it is worth its price
+    discrete         joint: all discrete elements in one exact draw; sweep: one after the other; layers: a sweep of those that do not meet
+                     at once, all chains together; auto: joint where it is worth its price, layers where everything meets in few terms
     num_sweeps       sweeps in each draw
     max_tree_depth   a trajectory of the continuous sites has at most 2^max_tree_depth - 1 leapfrog steps
 
@@ -97,6 +99,11 @@ class Gibbs(HamiltonianEngine):
                 f"{', '.join(program.discrete)} cannot be drawn jointly: too many elements meet, or a support has no end, or the program "
                 'cannot be recorded; use discrete="sweep"'
             )
+        if self.discrete == "layers" and density.layers is None:
+            raise EngineError(
+                f"{', '.join(program.discrete)} cannot be drawn in layers: there are continuous sites too, or elements of more than two "
+                'values, or the log density is not affine in each, or too many meet each other; use discrete="sweep"'
+            )
         return density
 
     def moved(self, program: Program) -> list[str]:
@@ -104,6 +111,11 @@ class Gibbs(HamiltonianEngine):
 
     def workshop(self, density: Any, stop: Interrupt) -> ElementWorkshop:
         return ElementWorkshop(density, self._sampler(density.dim > 0), stop.flag, self.threads, density.order, self.num_sweeps)
+
+    def block(self, density: Any, stop: Interrupt) -> Advance:
+        if density.layers is not None:
+            return advance_in_layers(density, density.layers, self.num_sweeps, stop)
+        return super().block(density, stop)
 
     def init(self, density: Any, key: Key) -> tuple[Any, Tuning]:
         order = density.order

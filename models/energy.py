@@ -1,7 +1,7 @@
 """Energy models: a density known up to its constant, by any network."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyro
@@ -124,7 +124,9 @@ class EnergyModel(Family):
         if isinstance(self.energy, Quadratic) and self.given_base is None:
             return self.energy.log_partition()
         if not self._has_partition:
-            raise ProgramError(f"log Z of {self.event_shape.numel()} numbers has no closed form here; AIS().evidence(model, size=1) has bounds")
+            raise ProgramError(
+                f"log Z of {self.event_shape.numel()} numbers has no closed form here; AIS().evidence(model, size=1) has bounds"
+            )
         grid = self.grid()
         return grid.log_integral(-self._energy(grid.points.to(self.centre)).double())
 

@@ -87,7 +87,11 @@ class Ising(Family):
     inverse_temperature: Tensor  # ()
 
     def __init__(
-        self, graph: "nx.Graph[Hashable]", coupling: float | Tensor | str = 1.0, field: float | Tensor = 0.0, inverse_temperature: float = 1.0
+        self,
+        graph: "nx.Graph[Hashable]",
+        coupling: float | Tensor | str = 1.0,
+        field: float | Tensor = 0.0,
+        inverse_temperature: float = 1.0,
     ):
         super().__init__()
         self.nodes = list(graph.nodes)

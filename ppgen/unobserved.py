@@ -172,7 +172,9 @@ class Unobserved:
         bad = (~value.isfinite()).nonzero()[:, 0].tolist()
         if not bad:
             return "the density is finite at the data, and not where the chains are: a smaller step_size may help"
-        return f"the log density is {float(value[bad[0]])} in row {', '.join(map(str, bad[:8]))}{', ...' if len(bad) > 8 else ''} of the data"
+        return (
+            f"the log density is {float(value[bad[0]])} in row {', '.join(map(str, bad[:8]))}{', ...' if len(bad) > 8 else ''} of the data"
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -181,7 +183,9 @@ class Unobserved:
 
 def _check(program: Program) -> None:
     if not program.observed or program.data_plate is None:
-        raise EngineError(f"program {program.name!r} observes nothing inside a data plate, so there are no data whose energy could be learned")
+        raise EngineError(
+            f"program {program.name!r} observes nothing inside a data plate, so there are no data whose energy could be learned"
+        )
     plate = program.plates[program.data_plate]
     if plate.subsample_size < plate.size:
         raise EngineError(f"plate {plate.name!r} subsamples by itself; leave that out, and give batch_size")
