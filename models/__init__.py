@@ -5,6 +5,7 @@ from .bayesian_network import BayesianNetwork, LinearGaussian
 from .block_model import StochasticBlockModel
 from .classifier import GaussianClassifier
 from .coin import CoinTosses
+from .diffusion import DDIM, Ancestral, Diffusion, GaussianScore, PredictorCorrector, ProbabilityFlow
 from .flow import NormalizingFlow
 from .flow_guide import FlowGuide
 from .heights import Heights
@@ -15,11 +16,15 @@ from .naive_bayes import NaiveBayes
 from .ngram import NGram
 
 __all__ = [
+    "DDIM",
+    "Ancestral",
     "BayesianNetwork",
     "CoinTosses",
+    "Diffusion",
     "FlowGuide",
     "GaussianClassifier",
     "GaussianMixture",
+    "GaussianScore",
     "Heights",
     "HiddenMarkov",
     "LinearGaussian",
@@ -28,6 +33,8 @@ __all__ = [
     "NGram",
     "NaiveBayes",
     "NormalizingFlow",
+    "PredictorCorrector",
+    "ProbabilityFlow",
     "StochasticBlockModel",
     "VariationalAutoencoder",
 ]

@@ -16,7 +16,7 @@ from .errors import DataError, ProgramError
 from .family import Family
 from .handler import Evaluation, Swap
 from .sites import Plate, Site
-from .sources import FromGuide, FromPosition, FromUniform, FromValues
+from .sources import FromGuide, FromPosition, FromUniform, FromValues, Outline
 
 __all__ = ["ARGUMENTS", "Evaluation", "FromGuide", "FromPosition", "FromUniform", "FromValues", "Plate", "Program", "Site"]
 
@@ -186,7 +186,7 @@ class Program:
             own = dict(self.module.named_buffers()) if self.module is not None else {}
             try:
                 with torch.random.fork_rng(devices=[]), _put_back(self.module, own, {}) as copies:
-                    run = self.run(FromUniform, leaves=leaves, validate=True, check=True, **source)
+                    run = self.run(Outline, leaves=leaves, validate=True, check=True, **source)
                     now = _buffers_of(self.module, own)
                     self._buffers = frozenset(
                         n for n, b in own.items() if now[n] is not copies[n] or copies[n]._version or not torch.equal(now[n], b)
@@ -266,7 +266,7 @@ class Program:
             raise ProgramError(f"no tensor argument has {plate.size} rows, the size of the data plate {plate.name!r}")
         other._boost = (plate.name, plate.size / batch_size)
         other.rows = {ARGUMENTS: torch.arange(batch_size)}
-        other._read(other.run(FromUniform, generator=torch.Generator().manual_seed(0)))
+        other._read(other.run(Outline, generator=torch.Generator().manual_seed(0)))
         if plate.name not in other.plates or other.plates[plate.name].size != batch_size:
             raise ProgramError(
                 f"plate {plate.name!r} keeps its size when {batch_size} rows of the arguments are given; take its size from the data, "

@@ -13,7 +13,7 @@ from .handler import Evaluation
 from .observing import missing_rows
 from .sites import Latent, Site, device_of_distribution, distribution_name, dtype_of
 
-__all__ = ["FromGuide", "FromPosition", "FromUniform", "FromValues", "unconstrained_shape"]
+__all__ = ["FromGuide", "FromPosition", "FromUniform", "FromValues", "Outline", "unconstrained_shape"]
 
 
 def bijection(name: str, fn: Any) -> Transform:
@@ -57,6 +57,24 @@ class FromUniform(Evaluation):
         u = (torch.rand(shape, generator=self.generator, dtype=torch.float64) * 2 - 1) * self.radius
         value = transform(u.to(device_of_distribution(fn), dtype_of(fn)))
         return value, Latent(shape, value, None, None, missing_rows(msg))
+
+
+class Outline(FromUniform):
+    """The same without the price of laws that say `costly = True`, because their density asks a network about every part of a value:
+    their values are zeros that take no memory, and their densities are not asked for."""
+
+    def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
+        fn = msg["fn"]
+        if not getattr(fn, "costly", False):
+            return super().latent_value(msg)
+        shape = fn.batch_shape + fn.event_shape
+        value = torch.zeros((), dtype=dtype_of(fn), device=device_of_distribution(fn)).expand(shape)
+        return value, Latent(unconstrained_shape(bijection(msg["name"], fn), shape), value, None, None, None)
+
+    def _log_prob(self, msg: Any, unknown: bool) -> tuple[Any, bool]:
+        if not getattr(msg["fn"], "costly", False):
+            return super()._log_prob(msg, unknown)
+        return torch.zeros((), device=device_of_distribution(msg["fn"])).expand(msg["fn"].batch_shape), False
 
 
 class FromPosition(Evaluation):
