@@ -163,6 +163,7 @@ class SVI(SteppingEngine):
             start=start,
             bound=bound,
             learns=learned is None,
+            drawing=learned is not None,
             buffers=learned,
             kind=self.objective if learned is None else "elbo",
             weighted=self._weighted and learned is None,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .keys import Key
 from .program import Program
+from .recording import Recording
 from .targets import LogDensity
 
 __all__ = ["Start", "at_mode"]
@@ -36,10 +37,11 @@ class Start(NamedTuple):
         return self.centre + self.unit * units, log_q - self.unit.log().sum()
 
 
-def at_mode(program: Program, key: Key) -> Start:
+def at_mode(program: Program, key: Key, recording: Recording | None = None) -> Start:
     """A local mode with the sds of the normal that has its curvature, each given the other coordinates; or, where the density
-    has no mode within reach, a random point of finite density with units of 1. Raises StartError."""
-    density = LogDensity(program)
+    has no mode within reach, a random point of finite density with units of 1. recording: of this program, where there is one.
+    Raises StartError."""
+    density = LogDensity(program, recording=recording)
     begin = density.initial(key, radius=0.1)[0]
     centre = _climbed(density, begin)
     curvature = _curvature(density, centre)

@@ -31,7 +31,7 @@ from .simplify import simplify
 from .sites import Site
 from .straightline import Graph, cut
 from .tape import Tape
-from .targets import LogDensity, digest
+from .targets import POINTS, LogDensity, digest
 from .training import in_training
 
 __all__ = ["Evaluated", "Inputs", "Objective"]
@@ -103,9 +103,11 @@ class Objective:
         kind: str = "elbo",
         weighted: bool = False,
         by_values: bool = True,
+        drawing: bool = False,
     ):
         """start: where a FlatGuide begins and its units, of which its parameters are numbers; None finds them. learns: modules are in
-        training mode. buffers: of the guide, where it is a module that has learned them."""
+        training mode. buffers: of the guide, where it is a module that has learned them. drawing: nothing is learned, so that draws are compared with
+        Pyro in place of loss and gradient."""
         self.full, self.num_particles, self.asked = program, num_particles, lowering
         self.program = program if batch_size is None else program.minibatch(batch_size)
         self.evaluations, self.learns, self.kind, self.weighted, self.bounded = 0, learns, kind, weighted, bound
@@ -115,7 +117,8 @@ class Objective:
         if bound:
             self.density = Unread(self.program, dtype or program.dtype, lowering)
         else:
-            self.density = LogDensity(self.program, dtype=dtype or program.dtype, lowering=lowering)
+            points = 1 if drawing else POINTS
+            self.density = LogDensity(self.program, dtype=dtype or program.dtype, lowering=lowering, compiled=False, points=points)
         self.dtype, self.device, self.seconds = self.density.dtype, self.density.device, self.density.seconds
         self.lowering = self.density.lowering
         self.start: Start | None = None
@@ -128,7 +131,7 @@ class Objective:
                 self.pair = pair(True)
                 self.seconds["record"] += time.perf_counter() - begin
                 self._prepare()
-                self._check(pair(False), key)
+                self._check_draw(pair(False), key) if drawing else self._check(pair(False), key)
             except RecordingError as error:
                 if lowering != "auto":
                     raise
@@ -420,6 +423,21 @@ class Objective:
             gap = float((gradient[n] - g).abs().max()) / (1 + top) if g.numel() and math.isfinite(top) else 0.0
             if not gap <= gradient_tolerance:
                 raise RecordingError(f"the recorded objective's gradient by {n!r} disagrees with the program by {gap:.2g} (relative)")
+        self.seconds["check"] += time.perf_counter() - begin
+
+    def _check_draw(self, eager: Pair, key: Key) -> None:
+        """One draw and its weight, against Pyro itself with that noise."""
+        if self.pair.random:
+            return
+        begin = time.perf_counter()
+        rows = self.rows(key)
+        inputs = {**self._data, **_prefixed("param:", self.params), **_prefixed("rows:", rows)}
+        noise = {n: t[0] for n, t in self.noise(key, 1).items()}
+        tolerance = 1e-9 if self.dtype == self.program.dtype == torch.float64 else 1e-4
+        with torch.no_grad():
+            for mine, own in zip(self.pair.draw(noise, inputs), eager.draw(noise, inputs), strict=True):
+                if (gap := difference(mine, own)) > tolerance:
+                    raise RecordingError(f"recorded draws disagree with the program by {gap:.2g} (relative)")
         self.seconds["check"] += time.perf_counter() - begin
 
     def _restore(self) -> None:

@@ -64,9 +64,20 @@ class LogDensity:
     at: Tensor | None  # (chains, elements) whole numbers of held sites
 
     def __init__(
-        self, program: Program, *, dtype: torch.dtype | None = torch.float64, lowering: str = "auto", held: Collection[str] = ()
+        self,
+        program: Program,
+        *,
+        dtype: torch.dtype | None = torch.float64,
+        lowering: str = "auto",
+        held: Collection[str] = (),
+        recording: Recording | None = None,
+        compiled: bool = True,
+        points: int = POINTS,
     ):
+        """recording: one of this program that there is already. compiled: False where few evaluations follow, which torch then runs,
+        whatever the lowering. points: at how many the recording is checked."""
         check_lowering(lowering)
+        self.points = points
         self.held, self.at = tuple(held), None
         self.program, self.asked = program, lowering
         self.dtype = dtype if dtype is not None else torch.get_default_dtype()
@@ -81,7 +92,7 @@ class LogDensity:
             self._run_eagerly("asked for")
             return
         try:
-            self._record()
+            self._record(recording, compiled)
         except RecordingError as error:
             if lowering != "auto":
                 raise
@@ -91,24 +102,25 @@ class LogDensity:
         self.recording, self.lowering = None, Lowering("eager", reason)
         self.reading = EagerReading(self.program, self.held)
 
-    def _record(self) -> None:
+    def _record(self, known: Recording | None, compiled: bool) -> None:
         begin = time.perf_counter()
-        self.recording = recording = Recording(self.program, self.held)
+        self.recording = recording = known or Recording(self.program, self.held)
         self.seconds["record"] += time.perf_counter() - begin
         begin = time.perf_counter()
-        self.reading, self.lowering = choose(self.asked, self.device, lambda name: self._lowered(recording, name))
+        asked = self.asked if compiled else "recorded"
+        self.reading, self.lowering = choose(asked, self.device, lambda name: self._lowered(recording, name))
         self.seconds["compile"] += time.perf_counter() - begin
         self._check(self.recording)
 
     def _lowered(self, recording: Recording, name: str) -> RecordedReading:
         reading = RecordedReading(self.program, recording, self.dtype, name, self.asked)
-        reading.compile(POINTS)
+        reading.compile(self.points)
         return reading
 
     def _check(self, recording: Recording) -> None:
         """The compiled density at dispersed points against the program itself."""
         generator = torch.Generator().manual_seed(4)
-        positions = (torch.rand(POINTS, self.dim, generator=generator, dtype=torch.float64) * 3 - 1.5).to(self.device, self.dtype)
+        positions = (torch.rand(self.points, self.dim, generator=generator, dtype=torch.float64) * 3 - 1.5).to(self.device, self.dtype)
         held = self._dispersed(generator)
         value, gradient = self._evaluate(positions, held)
         begin = time.perf_counter()
@@ -120,7 +132,7 @@ class LogDensity:
         sizes = torch.tensor(self.holding.sizes)
         if not len(sizes):
             return None
-        u = torch.rand(POINTS, len(sizes), generator=generator, dtype=torch.float64)
+        u = torch.rand(self.points, len(sizes), generator=generator, dtype=torch.float64)
         return (u * torch.where(sizes > 0, sizes, 4)).long().to(self.device)
 
     @property
