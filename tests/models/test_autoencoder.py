@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ppgen import LogDensity, datasets, learn, sample, score
 from ppgen.errors import DataError, NameNotFoundError, ProgramError, SupportError
-from ppgen.inference import NUTS, SVI, ImportanceSampling
+from ppgen.inference import AIS, NUTS, SVI, ImportanceSampling
 from ppgen.keys import Key
 from ppgen.models import NormalizingFlow, VariationalAutoencoder
 from ppgen.models._likelihoods import DiscretisedLogistic
@@ -153,6 +153,59 @@ def test_affine_networks_learn_the_maximum_of_the_likelihood(k: int) -> None:
     assert iwae.total / len(TEST) < evidence + 5 * error
     assert importance.total / len(TEST) == pytest.approx(evidence, abs=0.02)
     assert elbo.total / len(TEST) > evidence - 0.1
+
+
+def test_annealing_brackets_the_evidence() -> None:
+    """From the prior up and from exact draws of the posterior down, of parameters that nobody has learned."""
+    x = TEST[:4, 18:26].float()
+    family = made(like=TRAIN[:, 18:26].float(), hidden=())
+    exact = family.exact(x)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        draws = exact["posterior"]["z"].sample((50,))
+    found = AIS(num_particles=50, num_temperatures=40, progress=False).evidence(family, x, exact={"z": draws})
+    truth = float(exact["log_evidence"])
+    assert found.lower - 3 * found.standard_error < truth
+    assert found.upper is not None
+    assert truth < found.upper + 3 * found.standard_error
+    assert found.upper - found.lower < 0.5
+    annealed = score(family, x, method="ais", num_particles=50)
+    assert annealed.total == pytest.approx(truth, abs=4 * float(annealed.standard_error.square().sum().sqrt()) + 0.01)
+
+
+def test_settings_of_svi_are_those_of_autoencoders() -> None:
+    """A heavy divergence makes codes tell less; importance weights learn principal components as well."""
+    x = TRAIN[:300, 18:26].float()
+    family = made(like=x, hidden=())
+    told = []
+    for beta in (0.2, 1.0, 5.0):
+        engine = SVI(num_steps=500, num_particles=1, beta=beta, beta_warmup=100, learning_rate=0.02, num_samples=2, progress=False)
+        encoded = learn(family, x, engine=engine).fn.encode(x)
+        prior = dist.Normal(torch.zeros(2), 1.0).to_event(1)
+        told.append(float(torch.distributions.kl_divergence(encoded, prior).mean().detach()))
+    assert told[0] > told[1] + 0.5
+    assert told[1] > told[2] + 0.5
+    engine = SVI(num_steps=800, num_particles=5, objective="iwae", learning_rate=0.02, num_samples=2, progress=False)
+    learned = learn(family, x, engine=engine).fn.exact(x)
+    assert float(learned["log_evidence"]) / 300 == pytest.approx(float(learned["maximum_likelihood"]().log_likelihood) / 300, abs=0.05)
+
+
+def test_networks_with_layers_that_differ_while_they_learn() -> None:
+    """Dropout and batch norm: learned statistics come back with the network, and scores are the same at every call."""
+    x = TRAIN[:256, 18:26].float()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 4))
+        decoder = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 8))
+    family = made(like=x, encoder=encoder, decoder=decoder)
+    engine = SVI(num_steps=300, num_particles=1, batch_size=64, learning_rate=0.01, num_samples=2, progress=False)
+    learned = learn(family, x, engine=engine).fn
+    assert int(learned.encoder[1].num_batches_tracked) == 300
+    assert float((learned.encoder[1].running_var - 1).abs().max()) > 0.05
+    assert int(encoder[1].num_batches_tracked) == 0
+    first, second = (score(learned, x, method="elbo", num_particles=20) for _ in range(2))
+    assert torch.equal(first.value, second.value)
+    assert first.total > score(family, x, method="elbo", num_particles=20).total + 256
 
 
 def test_engines_refine_a_bad_encoder() -> None:
