@@ -1,24 +1,34 @@
 """Bridges from a base to a program's posterior: the base is its prior, another program over the same sites, or a normal at its mode."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from ..errors import CostError, EliminationError, EngineError, GuideError
+from ..holding import Holding
 from ..keys import Key
+from ..lowering import Run, lower
 from ..mode import at_mode
 from ..program import Program
+from ..readings import RecordedReading
 from ..scoring import guide_of
+from ..simplify import simplify
 from ..simulation import simulate
+from ..straightline import cut
+from ..tape import Tape
 from ..targets import LogDensity
 from ..tempering import Between, HamiltonianBridge, Place, prior_of
+from ._layers import layers_of, log_density
 
 __all__ = ["Base", "at_held", "bridge_to", "density_of", "flat"]
 
-BEGIN = 11  # stream of the key
+BEGIN = 11  # streams of the key
+ELEMENTS = 12
+MOST = 24  # discrete elements that are drawn one after the other, or layers of them
 
 
 class Base(ABC):
@@ -88,10 +98,55 @@ def bridge_to(target: LogDensity, base: str | Callable[..., Any], num_steps: int
         return Place(position, held, low[:, None], (high - low)[:, None], low_slope, high_slope - low_slope)
 
     groups = torch.zeros(target.dim, dtype=torch.int64, device=target.device)
-    sizes = target.holding.sizes
-    if 0 in sizes:
-        raise EngineError("AIS draws elements of discrete sites from all of their values, and one here has no end of them")
-    return HamiltonianBridge(Between(start.draw, at, groups, sizes=sizes), num_steps)
+    sweep = by_layers(start, target) if target.held and isinstance(start, OfProgram) else None
+    if sweep is None and target.holding.elements > MOST:
+        raise EngineError(
+            f"AIS draws discrete elements one after the other, each by the density of all, and {', '.join(target.held)} have "
+            f"{target.holding.elements:,} (at most {MOST}); take Gibbs for draws, or give AIS().through a bridge that moves them together"
+        )
+    return HamiltonianBridge(Between(start.draw, at, groups, 1, target.holding.sizes, sweep), num_steps)
+
+
+def by_layers(base: OfProgram, target: LogDensity) -> Callable[[Place, float, Key, bool], Tensor] | None:
+    """A sweep that draws all elements at once that do not meet; None where there are other than those of two values, in which both
+    log densities are affine, or continuous sites beside them."""
+    readings = base.density.reading, target.reading
+    if target.dim or not all(isinstance(r, RecordedReading) for r in readings):
+        return None
+    names = [r.recording.others for r in readings]
+    free, met = (layers_of(r, target.holding, n, most) for r, n, most in zip(readings, names, (1, MOST), strict=True))
+    if free is None or met is None:
+        return None
+    low, high = (vmap(lambda row, r=r: log_density(r, target.holding, row, r._others)) for r in readings)
+    span, graphs = met.high - met.low, {}
+
+    def swept(values: Tensor, uniforms: Tensor, level: Tensor, back: bool) -> Tensor:
+        for c in reversed(met.layers) if back else met.layers:
+            leaf = values.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(((1 - level) * low(leaf) + level * high(leaf)).sum(), leaf)
+            drawn = met.low[c] + span[c] * (uniforms[:, c] < (span[c] * slope[:, c]).sigmoid())
+            values = values.detach().index_copy(1, c, drawn)
+        return values
+
+    def sweep(place: Place, level: float, key: Key, back: bool) -> Tensor:
+        values = met.values(place.held)
+        given = values, key.uniform(ELEMENTS, values.shape).to(values), torch.as_tensor(level).to(values)
+        if (len(values), back) not in graphs:
+            graphs[len(values), back] = _recorded(lambda *inputs: swept(*inputs, back), given)
+        return met.held(graphs[len(values), back](given)[0])
+
+    return sweep
+
+
+def _recorded(function: Callable[..., Tensor], given: Sequence[Tensor]) -> Run:
+    """A function of tensors, which takes derivatives inside, as a graph that torch runs."""
+    tape = Tape(differentiated=True)
+    inputs = [t.detach().clone() for t in given]
+    nodes = [tape.input(t, f"input {i}") for i, t in enumerate(inputs)]
+    with torch.enable_grad(), tape:
+        output = function(*inputs).detach()
+    graph = simplify(cut(tape, nodes, [tape.node(output)], slow=range(0)))
+    return lower("recorded", graph, output.dtype, "recorded").prepare([])
 
 
 def _base(target: LogDensity, base: str | Callable[..., Any], key: Key) -> Base:
@@ -115,6 +170,8 @@ def density_of(program: Program, dtype: torch.dtype, lowering: str) -> LogDensit
             return LogDensity(program, dtype=dtype, lowering=lowering)
         except (EliminationError, CostError):
             pass
+    if not all(Holding(program, program.discrete).sizes):
+        raise EngineError("AIS draws elements of discrete sites from all of their values, and one here has no end of them")
     batched = "recorded" if lowering == "auto" else lowering  # machine code goes from point to point where elements are held
     return LogDensity(program, dtype=dtype, lowering=batched, held=program.discrete)
 

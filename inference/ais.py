@@ -51,7 +51,7 @@ class AIS(Engine):
     """
 
     base: str | Callable[..., Any] = "prior"
-    num_particles: int = 500
+    num_particles: int = 200
     num_temperatures: int = 200
     schedule: str | Sequence[float] = "sigmoid"
     trajectory_steps: int = 5

@@ -60,6 +60,7 @@ class Between(NamedTuple):
     at        (positions, held elements) -> Place
     groups    (dim,): the group of each coordinate, of `number`
     sizes     how many values each held element may have
+    sweep     (place, inverse temperature, key, back) -> held elements drawn once each; None draws them by `at`, one after the other
     """
 
     draw: Callable[[int, Key], tuple[Tensor, Tensor]]
@@ -67,6 +68,7 @@ class Between(NamedTuple):
     groups: Tensor
     number: int = 1
     sizes: Sequence[int] = ()
+    sweep: Callable[[Place, float, Key, bool], Tensor] | None = None
 
 
 class Move(NamedTuple):
@@ -127,6 +129,8 @@ class HamiltonianBridge:
 
     def _swept(self, here: Place, level: float, key: Key, back: bool) -> Place:
         """Every held element once, given all others."""
+        if self.between.sweep is not None:
+            return self.between.at(here.position, self.between.sweep(here, level, key, back))
         elements = range(len(self.between.sizes))
         for e in reversed(elements) if back else elements:
             size = self.between.sizes[e]
