@@ -258,6 +258,8 @@ class SVI(SteppingEngine):
         """Draws of the pair (1, draws, *shape) and their log weights (draws,), and what is to be said of them. Discrete sites are
         drawn back; where they cannot be, a bound has learned the guide all the same, and they are drawn from it."""
         bounded, whole = isinstance(target.density, Unread), target
+        if bounded and self.keep is not None and not self.keep:  # the pair may be too large to be recorded
+            return {}, None, "none, as keep asks for none"
         try:
             if bounded or target.program.batch_size is not None or target.pair.trained:
                 whole = self._objective(program, None, start=target.start, learned=buffers)
