@@ -3,7 +3,9 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -16,6 +18,7 @@ from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
 from ..targets import LogDensity
+from ._blocks import processors
 
 __all__ = ["ChainEngine"]
 
@@ -76,6 +79,39 @@ class ChainEngine(SteppingEngine):
         density = self.target(program, self.dtype or torch.float64)
         return self._posterior(density, drive(self, density), begin)
 
+    def run_each(
+        self,
+        program: Callable[..., Any] | Program,
+        *args: Any,
+        problems: Mapping[str, Tensor],
+        params: Mapping[str, Tensor] | None = None,
+        **kwargs: Any,
+    ) -> list[Posterior]:
+        """Independent posteriors of one program for other data: one for each index of a leading dimension that arguments in `problems`
+        have before their shape (params: unconstrained parameters, the same). The graph is compiled once and each problem has its own
+        adaptation; where it is machine code, all chains of all problems share the processors.
+
+            NUTS(num_chains=1).run_each(model, x[0], problems={"x": x})       x (problems, *shape of x)
+
+        Problem i draws with seed + i, as its own `run` would, from its folder checkpoint/i. Raises what `run` and
+        `LogDensity.problems` do.
+        """
+        program = Program.of(program, *args, **kwargs)
+        self.check(program)
+        count = max((len(t) for t in problems.values() if t.dim()), default=0)
+        require_memory(program, count * self.num_chains, self.num_samples, self.keep)
+        targets = self.target(program, self.dtype or torch.float64).problems(problems, params)
+        engines = [replace(self, seed=self.seed + i, progress=False, checkpoint=_folder(self.checkpoint, i)) for i in range(len(targets))]
+
+        def solved(i: int) -> tuple[float, Run]:
+            begin = time.perf_counter()
+            return begin, drive(engines[i], targets[i])
+
+        workers = processors() if all(t.native is not None for t in targets) else 1  # Pyro itself runs in one thread only
+        with ThreadPoolExecutor(workers, "problem") as pool:
+            runs = list(pool.map(solved, range(len(targets))))
+        return [e._posterior(t, run, begin) for e, t, (begin, run) in zip(engines, targets, runs, strict=True)]
+
     def check(self, program: Program) -> None:
         """Raise EngineError for a program that this engine can do nothing with."""
         if not program.dim:
@@ -129,6 +165,10 @@ class ChainEngine(SteppingEngine):
                 PpgenWarning,
                 stacklevel=4,
             )
+
+
+def _folder(checkpoint: str | Path | None, i: int) -> Path | None:
+    return None if checkpoint is None else Path(checkpoint) / str(i)
 
 
 def _furthest_apart(program: Program, sites: Sequence[str], draws: Mapping[str, Tensor]) -> tuple[str, float] | None:

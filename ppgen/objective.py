@@ -106,8 +106,8 @@ class Objective:
         drawing: bool = False,
     ):
         """start: where a FlatGuide begins and its units, of which its parameters are numbers; None finds them. learns: modules are in
-        training mode. buffers: of the guide, where it is a module that has learned them. drawing: nothing is learned, so that draws are compared with
-        Pyro in place of loss and gradient."""
+        training mode. buffers: of the guide, where it is a module that has learned them. drawing: nothing is learned, so that draws
+        are compared with Pyro in place of loss and gradient."""
         self.full, self.num_particles, self.asked = program, num_particles, lowering
         self.program = program if batch_size is None else program.minibatch(batch_size)
         self.evaluations, self.learns, self.kind, self.weighted, self.bounded = 0, learns, kind, weighted, bound
