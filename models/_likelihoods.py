@@ -76,7 +76,7 @@ class CategoricalOf(BernoulliOf):
     """x ~ Categorical(logits = output (*lead, *event, K)), each number by itself."""
 
     def forward(self, output: Tensor) -> TorchDistributionMixin:
-        return dist.Categorical(logits=output).to_event(self.event_dim)
+        return Levels(logits=output).to_event(self.event_dim)
 
 
 def likelihood_by_name(
@@ -100,6 +100,14 @@ class GreyBernoulli(dist.Bernoulli):
     """A value between 0 and 1 counts as the mean over binary values that are 1 with that probability."""
 
     support = constraints.unit_interval
+
+
+class Levels(dist.Categorical):
+    """Whose numbers are more and less, not only different: they have a mean."""
+
+    @property
+    def mean(self) -> Tensor:
+        return self.probs @ torch.arange(self.probs.shape[-1], device=self.probs.device).to(self.probs)
 
 
 class DiscretisedLogistic(TorchDistribution):

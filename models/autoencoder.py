@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 
 from ..errors import ProgramError
 from ..family import Family, check_finite, check_rows, count_rows
+from ..recording import seeded
 from ._contexts import contexts
 from ._latent_laws import DiagonalNormal, Given, StandardNormal
 from ._likelihoods import Gaussian, Likelihood, Scale, likelihood_by_name
@@ -84,6 +85,8 @@ class VariationalAutoencoder(Family):
         self.likelihood = likelihood
         self.prior = StandardNormal(latent) if prior is None else Given(prior, context)
         self.posterior = DiagonalNormal(latent) if posterior is None else Given(posterior)
+        if self.posterior.inputs == 0:
+            raise ProgramError("this posterior takes no context, so that it cannot depend on data; make the flow with context=")
         if encoder is None:
             if self.posterior.inputs is None:
                 raise ProgramError("this posterior does not say by `context` how many numbers it is called with; give the encoder too")
@@ -152,9 +155,11 @@ class VariationalAutoencoder(Family):
         return self.likelihood(self._decoded(z, given))
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def reconstruct(self, x: Tensor, context: Tensor | None = None, *, seed: int = 0) -> Tensor:
         """What becomes of data on the way through z: the mean of x given one draw of z for each, (N, *shape)."""
-        z = self.encode(x, context).sample()
+        law = self.encode(x, context)
+        with seeded(seed):
+            z = law.sample()
         return self.decode(z, context).mean
 
     # What is known in closed form

@@ -272,7 +272,10 @@ def test_likelihoods_learn_and_draw_what_they_have_seen(likelihood: str) -> None
     assert drawn.shape == (4000, 4)
     expected, got = torch.corrcoef(x.T), torch.corrcoef(drawn.T)
     assert float((expected - got).abs().max()) < 0.2
-    assert learned.reconstruct(x).shape == x.shape
+    back = learned.reconstruct(x)
+    assert torch.equal(back, learned.reconstruct(x))
+    assert not torch.equal(back, learned.reconstruct(x, seed=1))
+    assert float((back - x).square().mean()) < float((x.mean(0) - x).square().mean())
 
 
 def test_a_likelihood_may_be_any_function() -> None:
@@ -389,6 +392,7 @@ def test_contexts_and_settings_that_do_not_fit() -> None:
         ({"scale": -1.0}, ProgramError),
         ({"latent": 0}, ProgramError),
         ({"posterior": nn.Identity()}, ProgramError),
+        ({"posterior": NormalizingFlow(2)}, ProgramError),
         ({"features": (0,)}, ProgramError),
     ):
         with pytest.raises(error):
