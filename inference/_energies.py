@@ -13,7 +13,7 @@ from ..engine import Nothing, SteppingEngine, drive, require_positive
 from ..epochs import Epochs
 from ..errors import DataError, EngineError
 from ..keys import Key
-from ..posterior import Posterior
+from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
 from ..unobserved import Point, Unobserved
@@ -64,7 +64,7 @@ class EnergyTarget(Unobserved):
 
     def _descent(self, params: Point, *inputs: Tensor) -> list[Tensor]:
         loss = self._loss(self, params, *inputs)
-        found = torch.autograd.grad(loss, list(params.values()), allow_unused=True)
+        found: Any = torch.autograd.grad(loss, list(params.values()), allow_unused=True)
         return [loss, *(torch.zeros_like(p) if g is None else g for p, g in zip(params.values(), found, strict=True))]
 
 
@@ -116,6 +116,7 @@ class EnergyEngine(SteppingEngine):
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
         begin = time.perf_counter()
         program = Program.of(program, *args, **kwargs).copy()
+        require_memory(program, 1, 1, self.keep)
         target = self.target(program)
         run = drive(self, target)
         state: State = run.state

@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import networkx as nx
+import numpy as np
 import torch
 from torch import Tensor
-from torch.func import grad, hessian, vmap
+from torch.func import grad, jacrev, vmap
 
 from ..engine import Advance, Block, Interrupt
 from ..errors import PpgenError
@@ -34,7 +34,7 @@ __all__ = ["Layers", "advance_in_layers", "drawn", "layers_of"]
 
 LAYER = 12  # stream of the key
 MOST = 2048  # elements, of which all pairs are looked at
-POINTS = 3  # at which second derivatives are taken
+POINTS = 2  # at which second derivatives are taken
 CHECKS = 4  # changes of each layer, by which it is seen that the density is affine in it
 
 
@@ -142,13 +142,13 @@ def layers_of(reading: RecordedReading, holding: Holding, names: Sequence[str], 
         meets = torch.zeros(holding.elements, holding.elements, dtype=torch.bool, device=device)
         for _ in range(POINTS):
             point = ends[0] + (ends[1] - ends[0]) * torch.rand(ends[0].shape, generator=generator).to(ends[0])
-            meets |= hessian(f)(point) != 0
+            meets |= jacrev(grad(f))(point) != 0
     except (RuntimeError, NotImplementedError, PpgenError):  # what has no slope by an element: its value is an index, say
         return None
     if meets.diagonal().any():
         return None
-    found = _coloured(meets)
-    if len(found) > most or not _affine(f, found, *ends, generator):
+    found = _coloured(meets | meets.mT)
+    if len(found) > most or not _affine(f, found, ends, generator):
         return None
     return Layers(reading, holding, [c.to(device) for c in found], *ends)
 
@@ -169,19 +169,18 @@ def _anywhere(t: Tensor, name: str, generator: torch.Generator) -> Tensor:
 
 
 def _coloured(meets: Tensor) -> list[Tensor]:
-    graph = nx.from_numpy_array(meets.cpu().numpy())
-    if nx.is_bipartite(graph):
-        colour = {n: c for part in nx.connected_components(graph) for n, c in nx.bipartite.color(graph.subgraph(part)).items()}
-        if len(colour) > 1 and colour[0] == 1:  # the first element's layer comes first
-            colour = {n: 1 - c for n, c in colour.items()}
-    else:
-        colour = nx.greedy_color(graph, "DSATUR")
-    of = torch.tensor([colour[i] for i in range(len(graph))])
-    return [(of == c).nonzero()[:, 0] for c in range(int(of.max()) + 1)]
+    """Each element in turn joins the first layer with none that it meets."""
+    met, colour = meets.cpu().numpy(), np.zeros(len(meets), np.int64)
+    for i in range(1, len(met)):
+        taken = np.unique(colour[:i][met[i, :i]])
+        free = np.flatnonzero(taken != np.arange(len(taken)))  # where the colours that are taken have their first gap
+        colour[i] = free[0] if len(free) else len(taken)
+    return [torch.from_numpy(np.flatnonzero(colour == c)) for c in range(int(colour.max()) + 1)]
 
 
-def _affine(f: Callable[[Tensor], Tensor], layers: Sequence[Tensor], low: Tensor, high: Tensor, generator: torch.Generator) -> bool:
+def _affine(f: Callable[[Tensor], Tensor], layers: Sequence[Tensor], ends: Sequence[Tensor], generator: torch.Generator) -> bool:
     """Whether a layer's change changes f by the slope times the change."""
+    low, high = ends
     tolerance = 1e-9 if low.dtype == torch.float64 else 1e-4
     slope = grad(f)
     for _ in range(CHECKS):

@@ -16,6 +16,7 @@ Sources: Hyvarinen, JMLR 6, 2005; Vincent, Neural Computation 23(7), 2011; Song,
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -106,5 +107,5 @@ def _along(score: Tensor, at: Tensor, v: Tensor, unit: Tensor) -> Tensor:
     """v^T (ds/dx) v, (n,)."""
     if not score.requires_grad:
         return torch.zeros_like(score[:, 0])
-    (turned,) = torch.autograd.grad((score * v).sum(), at, create_graph=True, allow_unused=True)
-    return torch.zeros_like(score[:, 0]) if turned is None else (turned * unit * v).sum(1)
+    found: Any = torch.autograd.grad((score * v).sum(), at, create_graph=True, allow_unused=True)
+    return torch.zeros_like(score[:, 0]) if found[0] is None else (found[0] * unit * v).sum(1)

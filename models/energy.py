@@ -63,7 +63,7 @@ class EnergyModel(Family):
                 f"{tuple(self.event_shape)}; use .to_event"
             )
         self.given_base = base
-        self.energy = Confined(encoder_for(self.event_shape, 1, 0, hidden), centre, spread) if energy is None else energy
+        self.network = Confined(encoder_for(self.event_shape, 1, 0, hidden), centre, spread) if energy is None else energy
 
     @property
     def base(self) -> TorchDistributionMixin:
@@ -88,7 +88,7 @@ class EnergyModel(Family):
 
     def _energy(self, x: Tensor) -> Tensor:
         """(N, *shape) -> (N,)"""
-        energy: Tensor = self.energy(x)
+        energy: Tensor = self.network(x)
         if energy.shape == (len(x), 1):
             energy = energy[:, 0]
         if energy.shape != (len(x),):
@@ -116,13 +116,13 @@ class EnergyModel(Family):
 
     @property
     def _has_partition(self) -> bool:
-        return isinstance(self.energy, Quadratic) or self.event_shape.numel() <= 2
+        return isinstance(self.network, Quadratic) or self.event_shape.numel() <= 2
 
     @torch.no_grad()
     def log_partition(self) -> Tensor:
         """log Z, (), nats, where it can be had exactly. Raises ProgramError."""
-        if isinstance(self.energy, Quadratic) and self.given_base is None:
-            return self.energy.log_partition()
+        if isinstance(self.network, Quadratic) and self.given_base is None:
+            return self.network.log_partition()
         if not self._has_partition:
             raise ProgramError(
                 f"log Z of {self.event_shape.numel()} numbers has no closed form here; AIS().evidence(model, size=1) has bounds"

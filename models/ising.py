@@ -121,8 +121,7 @@ class Ising(Family):
             check_rows(x, torch.Size((self.num_spins,)))
         with pyro.plate("data", count_rows(x, size)):
             x = pyro.sample("x", Spins(self.field, (self.num_spins,)).to_event(1), obs=x)
-            pyro.factor("coupling", self.inverse_temperature * (self.coupling * x[..., self.source] * x[..., self.target]).sum(-1))
-            pyro.factor("field", self.inverse_temperature * (self.field * x).sum(-1) + self.num_spins * math.log(2))
+            pyro.factor("energy", -self.inverse_temperature * self.energy(x) + self.num_spins * math.log(2))  # less what the coins put in
         return x
 
     def guide(self, x: Tensor | None = None, context: Tensor | None = None, *, size: int | None = None) -> None:

@@ -248,9 +248,13 @@ class Slicing(_Graphing):
         """Whether another value of the source changes the output; taken for granted where no other value is to be had."""
         mine = [i for i, n in enumerate(part.given) if self._graph_name(n) == source]
         generator = torch.Generator().manual_seed(7)
+        hiding = [i for i, n in enumerate(part.given) if i not in mine and self._discrete(n)]
         with torch.no_grad():
-            (before,) = graph(*values)
-            for _ in range(TRIED):
+            for attempt in range(TRIED):
+                values = list(values)
+                for i in hiding if attempt else ():  # a unit that is off would hide what it multiplies
+                    values[i] = _other_value(values[i], self.run_.laws[self.names[id(part.given[i])]], generator)
+                (before,) = graph(*values)
                 others = list(values)
                 for i in mine:
                     law = self.run_.laws.get(source) if part.given[i].mark is not None else None
@@ -261,6 +265,16 @@ class Slicing(_Graphing):
                 if not _same(after, before):
                     return True
         return False
+
+    def _discrete(self, node: Node) -> bool:
+        """Whether a node holds the value of a discrete latent site."""
+        site = self.run_.sites.get(str(node.mark))
+        return (
+            site is not None
+            and site.kind in ("latent", "held")
+            and str(node.mark) in self.run_.laws
+            and self.run_.laws[str(node.mark)].support.is_discrete
+        )
 
 
 class _Slice(NamedTuple):

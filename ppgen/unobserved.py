@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from .errors import DataError, EngineError, RecordingError, SupportError
-from .lowering import NO_BATCHING_RULE, Run, choose, lower
+from .lowering import NO_BATCHING_RULE, Lowering, Run, choose, lower
 from .program import Program, Site
 from .readings import RecordedReading
 from .simplify import simplify
@@ -74,6 +74,8 @@ class Unobserved:
         assert isinstance(density.reading, RecordedReading)  # noqa: S101  for mypy: "recorded" gives no other
         self.density, self.reading, self.recording = density, density.reading, density.reading.recording
         self.dtype, self.device, self.seconds, self.lowering = density.dtype, density.device, density.seconds, density.lowering
+        if lowering == "eager":
+            self.lowering = Lowering("eager", "asked for; the factors of a datum are recorded all the same")
         self.discrete, self.evaluations = bool(discrete), 0
         self.prefix = "" if program.module is None else "module."
         self.params = self._params()
@@ -147,6 +149,8 @@ class Unobserved:
 
     def graph(self, function: Callable[..., Sequence[Tensor]], params: Point, *examples: Tensor) -> Run:
         """function(params, *tensors) -> tensors, which may differentiate, as what runs it on (*params, *tensors)."""
+        if self.asked == "eager":
+            return lambda given: self._eagerly(function, list(params), given)
         begin = time.perf_counter()
         tape = Tape(differentiated=True)
         copies = [t.detach().clone() for t in (*params.values(), *examples)]
@@ -160,6 +164,13 @@ class Unobserved:
         self._texts.append(graph.text())
         self.seconds["compile"] += time.perf_counter() - begin
         return run
+
+    def _eagerly(self, function: Callable[..., Sequence[Tensor]], names: Sequence[str], given: Sequence[Tensor]) -> Sequence[Tensor]:
+        """One operation after the other, differentiated anew at every call."""
+        copies = [t.detach().clone() for t in given]
+        leaves = {n: t.requires_grad_() for n, t in zip(names, copies, strict=False)}
+        with torch.enable_grad():
+            return [t.detach() for t in function(leaves, *copies[len(names) :])]
 
     def program_at(self, params: Point) -> Program:
         """The program of one datum with other parameters."""
