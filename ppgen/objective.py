@@ -6,10 +6,9 @@ The guide's noise is an input of the graph, and so are rows and parameters.
 Sources: Hoffman et al., JMLR 14, 2013; Kingma & Welling, ICLR 2014; Kucukelbir et al., JMLR 18, 2017.
 """
 
-import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
@@ -21,7 +20,7 @@ from .bounds import OnFactors, OnPosition, OnSites, Pair, Unread, inputs_of
 from .errors import GuideError, RecordingError
 from .factors import EagerModel, Model, RecordedModel
 from .guides import BoundProgram, FlatGuide, GuideProgram, RecordedGuide
-from .keys import NOISE, ROWS, Key, nth
+from .keys import Key
 from .lowering import NO_BATCHING_RULE, Lowering, Run, choose, lower, over_batch
 from .mode import Start
 from .preconditioning import PlacedGuide
@@ -30,6 +29,7 @@ from .recording import Recording, difference
 from .simplify import simplify
 from .sites import Site
 from .straightline import Graph, cut
+from .supply import Inputs, Supply, first_fault
 from .tape import Tape
 from .targets import POINTS, LogDensity, digest
 from .training import in_training
@@ -38,7 +38,6 @@ __all__ = ["Evaluated", "Inputs", "Objective"]
 
 CHECKED = 8  # particles, at most, that a recording is checked at
 CHUNK = 2**25  # elements of the largest factor that one batch of draws may hold
-BELOW_ONE = 1.0 - 2.0**-24  # float32 rounds uniforms above it to 1
 
 
 Particle = Callable[..., Any]
@@ -51,21 +50,6 @@ class Evaluated(NamedTuple):
     loss: Tensor
     gradient: dict[str, Tensor]
     buffers: dict[str, Tensor]
-
-
-class Inputs(NamedTuple):
-    """What changes from step to step.
-
-    noise   by name, (particles, *shape) each
-    rows    of each subsampled plate, (batch,)
-    seed    of the random numbers that are no inputs: gammas, and everything where Pyro itself runs
-    beta    the weight of the divergence, where it has one
-    """
-
-    noise: dict[str, Tensor]
-    rows: dict[str, Tensor]
-    seed: int
-    beta: float = 1.0
 
 
 class Objective:
@@ -221,7 +205,7 @@ class Objective:
         self.params = {n: self._typed(p).clone() for n, p in self.leaves.items()}
         self.buffers = {n: self._typed(b).clone() for n, b in self.pair.buffers.items()}
         self._compiled: dict[int, tuple[Graph, Run]] = {}  # by the number of particles
-        self._order: dict[tuple[int, int], Tensor] = {}
+        self.supply = Supply(self.program, self.full, self.pair.noises, self.pair.random, self.device)
 
     def _typed(self, t: Tensor) -> Tensor:
         """In the dtype of the computation, where it was in the program's own."""
@@ -231,55 +215,10 @@ class Objective:
 
     def inputs(self, key: Key, beta: float = 1.0) -> Inputs:
         """Noise and rows of the step that is the key's draw."""
-        return Inputs(self.noise(key, self.num_particles), self.rows(key), self._seed(key), beta)
+        return self.supply.inputs(key, self.num_particles, beta)
 
     def _beta(self, inputs: Inputs) -> dict[str, Tensor]:
         return {"beta": torch.tensor(inputs.beta, dtype=self.dtype, device=self.device)} if self.weighted else {}
-
-    def _seed(self, key: Key) -> int:
-        return int(key.uniform(nth(NOISE, len(self.pair.noises)), (1, 1)) * 2.0**53) if self.pair.random else 0
-
-    def noise(self, key: Key, count: int) -> dict[str, Tensor]:
-        """By name, (count, *shape) each; every input has a stream of its own."""
-        out = {}
-        for i, (name, q) in enumerate(self.pair.noises.items()):
-            stream = nth(NOISE, i)
-            if q.kind == "permutation":
-                order = key.uniform(stream, (1, count * q.shape[0])).reshape(count, -1).argsort(dim=-1, stable=True)
-                out[name] = order.to(self.device)
-                continue
-            flat = (1, count * math.prod(q.shape))
-            numbers = key.normal(stream, flat) if q.kind == "normal" else key.uniform(stream, flat).clamp(max=BELOW_ONE)
-            out[name] = numbers.reshape(count, *q.shape).to(self.device, q.dtype)
-        return out
-
-    def rows(self, key: Key) -> dict[str, Tensor]:
-        """Step t sees the t-th piece of an endless row of permutations, one for each epoch, so that every epoch sees every row
-        once; a step on the border of two epochs has rows of both."""
-        out = {}
-        for i, (name, template) in enumerate(self.program.rows.items()):
-            size, batch = self._size(name), len(template)
-            first, last = key.draw * batch, (key.draw + 1) * batch - 1
-            epochs = [self._epoch(key, i, e, size) for e in range(first // size, last // size + 1)]
-            begin = first % size
-            out[name] = torch.cat(epochs)[begin : begin + batch].to(self.device)
-        return out
-
-    def _epoch(self, key: Key, i: int, epoch: int, size: int) -> Tensor:
-        if (i, epoch) not in self._order:
-            self._order = {k: v for k, v in self._order.items() if k[0] != i or k[1] == epoch - 1}
-            self._order[i, epoch] = key.at(epoch).permutation(nth(ROWS, i), size)
-        return self._order[i, epoch]
-
-    @property
-    def _size_of_plate(self) -> int:
-        return self.full.plates[self.program.data_plate].size  # type: ignore[index]
-
-    def _size(self, name: str) -> int:
-        """How many rows there are to choose from."""
-        if name == ARGUMENTS:
-            return self._size_of_plate
-        return self.program.plates[name].size
 
     # Loss
 
@@ -342,7 +281,7 @@ class Objective:
             return -values.mean()
         if self.datum is None:
             return math.log(len(values)) - values.logsumexp(0)
-        scale = self._size_of_plate / values.shape[1]  # that of a minibatch, outside of the logarithm
+        scale = self.full.plates[self.datum].size / values.shape[1]  # that of a minibatch, outside of the logarithm
         return -scale * ((values / scale).logsumexp(0) - math.log(len(values))).sum()
 
     @cached_property
@@ -404,7 +343,7 @@ class Objective:
         count = 1 if self.pair.random else self.num_particles
         few = count if count <= CHECKED else math.gcd(count, CHECKED)
         key = key.at(1)
-        inputs = Inputs(self.noise(key, few), self.rows(key), self._seed(key), beta=0.7)
+        inputs = Inputs(self.supply.noise(key, few), self.supply.rows(key), self.supply.seed(key), beta=0.7)
         every = inputs._replace(noise={n: t.repeat(count // few, *[1] * (t.dim() - 1)) for n, t in inputs.noise.items()})
         moved = {n: t + 0.1 * torch.randn(t.shape, generator=generator).to(t) for n, t in self.params.items()}
         loss, gradient, after = self._evaluate(moved, self.buffers, every, count)
@@ -430,9 +369,9 @@ class Objective:
         if self.pair.random:
             return
         begin = time.perf_counter()
-        rows = self.rows(key)
+        rows = self.supply.rows(key)
         inputs = {**self._data, **_prefixed("param:", self.params), **_prefixed("rows:", rows)}
-        noise = {n: t[0] for n, t in self.noise(key, 1).items()}
+        noise = {n: t[0] for n, t in self.supply.noise(key, 1).items()}
         tolerance = 1e-9 if self.dtype == self.program.dtype == torch.float64 else 1e-4
         with torch.no_grad():
             for mine, own in zip(self.pair.draw(noise, inputs), eager.draw(noise, inputs), strict=True):
@@ -447,27 +386,16 @@ class Objective:
 
     def fault(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Inputs) -> str:
         """What is not finite at a step whose loss is not: a parameter, or a site and rows of the data."""
-        for n, p in params.items():
-            if not p.isfinite().all():
-                return f"parameter {n!r} holds {float(p[~p.isfinite()][0])}"
+        if wrong := next((n for n, p in params.items() if not p.isfinite().all()), None):
+            return f"parameter {wrong!r} is not finite"
         given = {**self._data, **_prefixed("param:", params), **_prefixed("rows:", inputs.rows), **_prefixed("buffer:", buffers)}
         with torch.no_grad(), torch.random.fork_rng(devices=self._devices):
             torch.manual_seed(inputs.seed)
             for i in range(self.num_particles):
-                for what, (log_prob, dims) in self.pair.terms({n: v[i] for n, v in inputs.noise.items()}, given).items():
-                    if (bad := ~log_prob.isfinite()).any():
-                        return f"site {what} has log probability {float(log_prob[bad][0])}{self._rows_of(bad, dims, inputs)}"
+                terms = self.pair.terms({n: v[i] for n, v in inputs.noise.items()}, given)
+                if found := first_fault(terms, self.program.data_plate, inputs):
+                    return found
         return "each site's density is finite, but not their sum"
-
-    def _rows_of(self, bad: Tensor, dims: Sequence[str | None], inputs: Inputs) -> str:
-        """Which rows of the data plate."""
-        plate = self.program.data_plate
-        if plate not in dims or bad.dim() != len(dims):
-            return ""
-        at = bad.movedim(dims.index(plate), 0).reshape(bad.shape[dims.index(plate)], -1).any(-1).nonzero()[:, 0]
-        rows = inputs.rows.get(ARGUMENTS, inputs.rows.get(str(plate)))
-        found = sorted((at if rows is None else rows[at]).tolist())
-        return f" in row{'s' if len(found) > 1 else ''} {', '.join(map(str, found[:8]))}{', ...' if len(found) > 8 else ''} of the data"
 
     # After learning
 
@@ -491,13 +419,13 @@ class Objective:
 
     def _some_draws(self, params: Mapping[str, Tensor], key: Key, start: int, stop: int, count: int) -> tuple[Tensor, Tensor]:
         """Draws start..stop of `count`, whose weights are the mean over sets of rows that hold every row equally often."""
-        noise = {n: t[start:stop] for n, t in self.noise(key, count).items()}
-        sets = list(self._all_rows())
+        noise = {n: t[start:stop] for n, t in self.supply.noise(key, count).items()}
+        sets = list(self.supply.every())
         total: Any = 0.0
         for rows in sets:
             inputs = {**self._data, **_prefixed("param:", params), **_prefixed("rows:", rows)}
             with torch.random.fork_rng(devices=self._devices), torch.no_grad():
-                torch.manual_seed(self._seed(key) + start)
+                torch.manual_seed(self.supply.seed(key) + start)
                 position, weight = self._placed(noise, inputs, stop - start)
             total = total + weight
         return position, total / len(sets)
@@ -509,16 +437,6 @@ class Objective:
         one = lambda i, *numbers: self.pair.draw(dict(zip(noise, numbers, strict=True)), inputs)  # noqa: E731
         position, weight = over_batch(one, [torch.arange(count), *noise.values()], count)
         return position, weight
-
-    def _all_rows(self) -> Iterator[dict[str, Tensor]]:
-        """Sets of rows of every subsampled plate."""
-        cycles = []
-        for name, template in self.program.rows.items():
-            size, batch = self._size(name), len(template)
-            steps = math.lcm(size, batch) // batch
-            cycles.append([(torch.arange(batch) + j * batch) % size for j in range(steps)])
-        for rows in itertools.product(*cycles):
-            yield {n: r.to(self.device) for n, r in zip(self.program.rows, rows, strict=True)}
 
     @property
     def fingerprint(self) -> str:

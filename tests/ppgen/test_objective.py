@@ -260,12 +260,12 @@ def test_enumerated_in_the_guide_is_a_looser_bound_by_the_kl_of_the_labels() -> 
 
 def test_rows_of_an_epoch_are_all_rows_once() -> None:
     target = objective(EXACT["normal"], batch_size=4)  # 6 rows: an epoch ends within a step
-    seen = torch.cat([target.rows(Key(5).at(t))["arguments"] for t in range(9)])  # 36 rows, six epochs
+    seen = torch.cat([target.supply.rows(Key(5).at(t))["arguments"] for t in range(9)])  # 36 rows, six epochs
     assert len(seen) == 36
     for epoch in seen.reshape(6, 6):
         assert epoch.sort().values.tolist() == list(range(6))
     assert len({tuple(e.tolist()) for e in seen.reshape(6, 6)}) > 1
-    again = target.rows(Key(5).at(4))["arguments"]
+    again = target.supply.rows(Key(5).at(4))["arguments"]
     assert again.tolist() == seen[16:20].tolist()
 
 
@@ -279,7 +279,7 @@ def test_minibatches_are_unbiased() -> None:
     at = {"at": d(43.0), "by": d(2.0)}
     noise = whole.inputs(Key(1)).noise
     loss, gradient = whole.value_and_grad(at, Inputs(noise, {}, 0))
-    steps = [parts.value_and_grad(at, Inputs(noise, parts.rows(Key(1).at(t)), 0)) for t in range(3)]
+    steps = [parts.value_and_grad(at, Inputs(noise, parts.supply.rows(Key(1).at(t)), 0)) for t in range(3)]
     assert len({float(step) for step, _ in steps}) == 3
     assert sum(float(step) for step, _ in steps) / 3 == pytest.approx(float(loss), rel=1e-12)
     for n, g in gradient.items():
