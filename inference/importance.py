@@ -2,10 +2,11 @@
 
     z ~ q,   w = p(x, z) / q(z),   E[f] ~ sum w f / sum w,   log p(x) ~ log mean w
 
-Discrete sites are summed out in the weight and drawn back after. The error of a mean is about its sd / sqrt(importance ESS);
-where k-hat, the shape of the weights' tail, is above 0.7 no number of draws helps. Cost: one density a proposal.
+Discrete sites are summed out in the weight and drawn back after, or are proposed like the others (likelihood weighting). The error of
+a mean is about its sd / sqrt(importance ESS); where k-hat, the shape of the weights' tail, is above 0.7 no number of draws helps. Cost:
+one density a proposal.
 Sources: Kahn & Marshall, J. Operations Research Society of America 1(5), 1953; Pareto smoothing and k-hat: Vehtari, Simpson,
-Gelman, Yao & Gabry, JMLR 25(72), 2024; systematic resampling: Kitagawa, JCGS 5(1), 1996.
+Gelman, Yao & Gabry, JMLR 25(72), 2024; likelihood weighting: Fung & Chang, UAI 1989; systematic resampling: Kitagawa, JCGS 5(1), 1996.
 """
 
 import math
@@ -13,7 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,16 @@ from torch import Tensor
 from ..bounds import inputs_of
 from ..diagnostics import smooth
 from ..engine import Engine, require_positive
-from ..errors import DataError, EngineError, NameNotFoundError, PpgenWarning, ProgramError, ZeroProbabilityError
+from ..errors import (
+    CostError,
+    DataError,
+    EliminationError,
+    EngineError,
+    NameNotFoundError,
+    PpgenWarning,
+    ProgramError,
+    ZeroProbabilityError,
+)
 from ..factors import model_of
 from ..guides import FlatGuide
 from ..keys import Key
@@ -32,19 +42,14 @@ from ..program import Program
 from ..provenance import provenance
 from ..simulation import prior_draws
 from ..targets import LogDensity
+from ._ancestral import Proposals, ancestral
 
 __all__ = ["ImportanceSampling", "equal_weights", "warn_of_few"]
 
 UNIFORM, SHUFFLE = 0, 1  # streams of the key
+FEW = 20  # effective proposals, below which draws of discrete sites are worth little
 TRUSTED = 0.7  # k-hat above it: Vehtari et al. (2024)
 CHUNK = 2**25  # elements of the largest factor that one batch of proposals may hold
-
-
-class Proposals(NamedTuple):
-    """values of the continuous latent sites, (n, *shape) each, and log weights (n,), nats."""
-
-    values: dict[str, Tensor]
-    log_weights: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +58,21 @@ class ImportanceSampling(Engine):
 
     proposal        prior; guide, the family's own with its parameters as they are; a guide program or FlatGuide of yours; or a
                     posterior of SVI, whose draws are then the proposals (num_proposals has no say)
+    discrete        sum: discrete sites are summed out of the weights and drawn back exactly; sample: they are proposed like the others,
+                    by the program run forward with observed sites at their values, or by a guide program that samples them (those that
+                    it leaves out, of either kind, by the program after it). auto sums where there are continuous sites and it can be
+                    done, and samples otherwise
     num_proposals   draws of the proposal, whose log weights the posterior keeps
     num_samples     draws of equal weight, by systematic resampling with Pareto-smoothed weights: one chain in random order,
                     in which a proposal of large weight comes more than once
 
-    Warns where k-hat is above 0.7. Errors: ProgramError (a prior that cannot be drawn from), GuideError, EngineError (settings),
+    Warns where k-hat is above 0.7, as where what was observed is rare and no site before it was chosen to suit it. The provenance says
+    how discrete sites went. Errors: ProgramError (a prior that cannot be drawn from), GuideError, EngineError (settings),
     ZeroProbabilityError (no proposal is possible), DataError (a weight that is nan).
     """
 
     proposal: str | Posterior | FlatGuide | Callable[..., Any] = "prior"
+    discrete: str = "auto"
     num_proposals: int = 10_000
     num_samples: int = 1000
 
@@ -71,19 +82,16 @@ class ImportanceSampling(Engine):
             raise EngineError("ImportanceSampling takes one step, so there is nothing to resume; leave checkpoint out")
         if isinstance(self.proposal, str) and self.proposal not in ("prior", "guide"):
             raise NameNotFoundError(f"no proposal {self.proposal!r}; there are prior and guide, or give a guide or a posterior of SVI")
+        if self.discrete not in ("auto", "sum", "sample"):
+            raise EngineError(f"ImportanceSampling: discrete is auto, sum or sample; got {self.discrete!r}")
 
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
         begin = time.perf_counter()
         program = Program.of(program, *args, **kwargs).copy()
         if not program.latent:
             raise EngineError(f"ImportanceSampling has nothing to sample: program {program.name!r} has no latent site")
-        if not program.dim:
-            names = ", ".join(map(repr, program.discrete))
-            raise EngineError(
-                f"ImportanceSampling weighs values of continuous sites, and {names} are discrete; Enumeration draws them exactly"
-            )
         require_memory(program, 1, self.num_samples, self.keep)
-        density = LogDensity(program, dtype=self.dtype or torch.float64, lowering=self.lowering)
+        density = self._density(program)
         ready = time.perf_counter()
         proposals = self._proposals(density)
         sampled = time.perf_counter()
@@ -95,14 +103,38 @@ class ImportanceSampling(Engine):
             program=program,
             params={n: p.detach() for n, p in program.params.items()},
             log_weights=proposals.log_weights[None],
-            provenance=provenance(self, density, seconds),
+            provenance={**provenance(self, density, seconds), "discrete": "sample" if density.held else "sum"},
         )
-        warn_of_few(posterior.khat or 0.0, "take a proposal nearer to the posterior (a guide learned by SVI)")
+        nearer = "(a guide program that samples its discrete sites too)" if density.held else "(a guide learned by SVI)"
+        advice = f"take a proposal nearer to the posterior {nearer}"
+        warn_of_few(posterior.khat or 0.0, advice)
+        if density.held and not (posterior.khat or 0.0) > TRUSTED:
+            _warn_of_equals(proposals.log_weights, advice)
         return posterior
+
+    def _density(self, program: Program) -> LogDensity:
+        """With discrete sites summed out, or all of them held."""
+        how = self.discrete if program.dim or self.discrete != "auto" else "sample"
+        if how == "sum" and not program.dim:
+            names = ", ".join(map(repr, program.discrete))
+            raise EngineError(
+                f"ImportanceSampling has nothing to sample where {names}, all that is latent, are summed out; leave out discrete, or use "
+                "Enumeration, whose draws are exact"
+            )
+        settings: dict[str, Any] = {"dtype": self.dtype or torch.float64, "lowering": self.lowering}
+        if how != "sample":
+            try:
+                return LogDensity(program, **settings)
+            except (EliminationError, CostError):
+                if how == "sum":
+                    raise
+        return LogDensity(program, held=program.discrete, **settings)
 
     # Proposals
 
     def _proposals(self, density: LogDensity) -> Proposals:
+        if density.held:
+            return ancestral(density, self._guide(), self.num_proposals, self.seed)
         if isinstance(self.proposal, Posterior):
             return _of_posterior(self.proposal, density)
         if self.proposal == "prior":
@@ -117,13 +149,26 @@ class ImportanceSampling(Engine):
             raise EngineError("this guide is a point or sees only some rows, so its draws have no weights; give another proposal")
         return Proposals(density.constrain(position), log_weights)
 
+    def _guide(self) -> str | Callable[..., Any] | None:
+        """What proposes discrete sites; None: the program itself."""
+        if isinstance(self.proposal, (Posterior, FlatGuide)):
+            what = (
+                "a posterior of SVI" if isinstance(self.proposal, Posterior) else f"a {type(self.proposal).__name__} over the flat position"
+            )
+            raise EngineError(
+                f"{what} proposes continuous sites alone, with discrete ones summed out; give a guide program that samples all"
+            )
+        return None if self.proposal == "prior" else self.proposal
+
     # Draws of equal weight
 
     def _resampled(self, density: LogDensity, proposals: Proposals) -> dict[str, Tensor]:
         key = Key(self.seed, device=density.device)
         chosen = equal_weights(proposals.log_weights, self.num_samples, key)
         values = {n: v[chosen][None] for n, v in proposals.values.items()}
-        draws = density.latents(density.unconstrain(values), key)
+        position = density.unconstrain(values) if density.dim else torch.zeros(1, self.num_samples, 0, dtype=density.dtype)
+        held = density.holding.index(values) if density.held else None
+        draws = density.latents(position.to(density.device), key, held)
         return {n: values.get(n, v) for n, v in draws.items()}  # as they were drawn: the way back may round
 
 
@@ -142,6 +187,18 @@ def warn_of_few(khat: float, advice: str) -> None:
     if khat > TRUSTED:
         warnings.warn(
             f"k-hat is {khat:.2f}, above {TRUSTED}: few proposals carry all the weight, and the draws cannot be trusted; {advice}",
+            PpgenWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_of_equals(log_weights: Tensor, advice: str) -> None:
+    """Weights of discrete sites may be but a few numbers, and a tail of equal ones has a good k-hat however short it is."""
+    logs = log_weights.double().log_softmax(0)
+    number = float((2 * logs).exp().sum().reciprocal())
+    if number < FEW:
+        warnings.warn(
+            f"the effective number of {len(logs):,} proposals is {number:.1f}, below {FEW}: the draws cannot be trusted; {advice}",
             PpgenWarning,
             stacklevel=3,
         )

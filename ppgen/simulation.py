@@ -24,7 +24,7 @@ from .program import Evaluation, Program, Site
 from .recording import seeded
 from .sites import distribution_name, kind_of
 
-__all__ = ["Forward", "predict", "prior_draws", "simulate"]
+__all__ = ["Ancestral", "Forward", "predict", "prior_draws", "simulate"]
 
 CHUNK = 2**22  # numbers that the sites of one batch of runs may hold together
 FROM_PRIOR = nth(PREDICT, 1)  # apart from PREDICT: what is predicted from prior draws must not repeat their randomness
@@ -48,6 +48,10 @@ class Forward(Evaluation):
         self.values: dict[str, Tensor] = {}
         self.ragged: dict[str, float] = {}
 
+    def redraws(self, msg: Any) -> bool:
+        """Whether an observed site is drawn anew."""
+        return True
+
     def latent_value(self, msg: Any) -> tuple[Any, None]:
         name = msg["name"]
         return (self.given[name] if name in self.given else draw(name, msg["fn"], self.index)), None
@@ -55,7 +59,7 @@ class Forward(Evaluation):
     def _pyro_sample(self, msg: Any) -> None:
         super()._pyro_sample(msg)
         if isinstance(msg["fn"], TorchDistributionMixin):  # else the index of a subsampled plate
-            if kind_of(msg) == "observed":
+            if kind_of(msg) == "observed" and self.redraws(msg):
                 msg["value"] = draw(msg["name"], msg["fn"], self.index)
             self.values[msg["name"]] = torch.as_tensor(msg["value"])
             if (padding := getattr(msg["fn"], "padding", None)) is not None:
@@ -63,6 +67,13 @@ class Forward(Evaluation):
 
     def _pyro_post_sample(self, msg: Any) -> None:
         """Densities are not asked for."""
+
+
+class Ancestral(Forward):
+    """The same with observed sites at their values: a latent site is drawn given those before it, observed ones too."""
+
+    def redraws(self, msg: Any) -> bool:
+        return False
 
 
 def simulate(
@@ -73,12 +84,14 @@ def simulate(
     seed: int,
     stream: int = PREDICT,
     method: str | None = None,
+    evaluation: type[Forward] = Forward,
 ) -> dict[str, Tensor]:
     """`count` runs forward: every site that is drawn or computed, (count, *shape).
 
     given     latent site -> (count, *shape): values that it takes
     stream    of the key: simulations with one seed and different streams are independent
     method    of a Family that is run in place of its model ("guide")
+    evaluation  how a run goes: `values` of it are what is returned
 
     Raises ProgramError: a site that cannot be drawn, sites that differ from run to run.
     """
@@ -87,7 +100,7 @@ def simulate(
 
     def run(values: Sequence[Tensor], index: Tensor | None) -> dict[str, Tensor]:
         given = dict(zip(typed, values, strict=True))
-        made = program.run(Forward, given=given, index=index, method=method)
+        made = program.run(evaluation, given=given, index=index, method=method)
         ragged.update(made.ragged)
         return made.values
 
@@ -266,10 +279,12 @@ def _in_resized_plate(site: Site, shape: torch.Size, program: Program) -> bool:
     return len(shape) == len(site.shape) and all(a == b or i in plates for i, (a, b) in enumerate(zip(shape, site.shape, strict=True)))
 
 
-def prior_draws(program: Program, count: int, *, seed: int) -> dict[str, Tensor]:
-    """Draws from the prior: latent and deterministic sites, (1, count, *shape).
+def prior_draws(
+    program: Program, count: int, *, seed: int, given: Mapping[str, Tensor] | None = None, evaluation: type[Forward] = Forward
+) -> dict[str, Tensor]:
+    """Draws from the prior: latent and deterministic sites, (1, count, *shape). given, evaluation: as `simulate` has them.
 
     Raises ProgramError: a site that cannot be drawn, such as one with an improper prior.
     """
-    made = simulate(program, {}, count, seed=seed, stream=FROM_PRIOR)
+    made = simulate(program, given or {}, count, seed=seed, stream=FROM_PRIOR, evaluation=evaluation)
     return {n: v[None] for n, v in made.items() if program.sites[n].kind in ("latent", "deterministic")}
