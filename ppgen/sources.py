@@ -72,7 +72,7 @@ class Outline(FromUniform):
         return value, Latent(unconstrained_shape(bijection(msg["name"], fn), shape), value, None, None, None)
 
     def _log_prob(self, msg: Any, unknown: bool) -> tuple[Any, bool]:
-        if not getattr(msg["fn"], "costly", False):
+        if msg["is_observed"] or not getattr(msg["fn"], "costly", False):
             return super()._log_prob(msg, unknown)
         return torch.zeros((), device=device_of_distribution(msg["fn"])).expand(msg["fn"].batch_shape), False
 
