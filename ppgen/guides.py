@@ -88,7 +88,7 @@ class FlatGuide(ABC):
 class FromSampler(FromGuide):
     """A guide's values, drawn so that a graph of the draw has the right gradient; or those given, in their place.
 
-    placeable   sites whose density is a function of the value alone; that of a transformed draw needs what it was made of
+    placeable   sites whose density is a function of the value alone
     """
 
     def __init__(self, *, values: Mapping[str, Tensor] | None = None, **settings: Any):
@@ -96,10 +96,10 @@ class FromSampler(FromGuide):
         self.values, self.placeable = values, set[str]()
 
     def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
-        transformed = _transformed(msg["fn"])
+        remembers = _remembers(msg["fn"])
         msg["fn"] = _differentiable(msg["fn"])
         raw, latent = super().latent_value(msg)
-        if transformed:
+        if remembers:
             return raw, latent
         self.placeable.add(msg["name"])
         return self.mark(raw, msg["name"]) if self.values is None else self.values[msg["name"]], latent
@@ -141,11 +141,13 @@ def _differentiable(fn: Any) -> Any:
     return new
 
 
-def _transformed(fn: Any) -> bool:
-    """Whether the distribution is a transformed one or made of one."""
-    if isinstance(fn, torch.distributions.TransformedDistribution):
+def _remembers(fn: Any) -> bool:
+    """Whether a density may need what the draw was made of: that of a transformed distribution, of one made of such, and of any
+    that is neither torch's nor Pyro's."""
+    own = type(fn).__module__.startswith(("torch.distributions.", "pyro.distributions."))
+    if not own or isinstance(fn, torch.distributions.TransformedDistribution):
         return True
-    return any(_transformed(part) for part in vars(fn).values() if isinstance(part, torch.distributions.Distribution))
+    return any(_remembers(part) for part in vars(fn).values() if isinstance(part, torch.distributions.Distribution))
 
 
 def _remembering(transform: Transform) -> Transform:

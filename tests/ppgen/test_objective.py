@@ -191,6 +191,28 @@ def test_no_noise_is_left_where_the_guide_is_exact(name: str, lowering: str) -> 
     assert sizes[1] > 1e-2
 
 
+def test_densities_that_remember_their_draw_keep_the_plain_gradient() -> None:
+    """A transformed draw's density is read from what it was made of: no way back is taken, which some transforms do not know."""
+
+    class OneWay(torch.distributions.transforms.ExpTransform):
+        def _inverse(self, y: Tensor) -> Tensor:
+            raise NotImplementedError
+
+    def positive(x: Tensor) -> None:
+        scale = pyro.sample("scale", dist.LogNormal(d(1.0), 1.0))
+        with pyro.plate("data", len(x)):
+            pyro.sample("x", dist.Normal(d(40.0), scale), obs=x)
+
+    def guide(x: Tensor) -> None:
+        base = dist.Normal(pyro.param("loc", d(1.5)), 0.3)
+        pyro.sample("scale", dist.TransformedDistribution(base, [OneWay()]))
+
+    target = Objective(Program(positive, X), guide, key=Key(0), dtype=torch.float64)
+    inputs = target.inputs(Key(2))
+    up, down = (float(target.value_and_grad({"loc": d(1.5 + s * 1e-5)}, inputs)[0]) for s in (1, -1))
+    assert float(target.value_and_grad(target.params, inputs)[1]["loc"]) == pytest.approx((up - down) / 2e-5, rel=1e-6)
+
+
 def gaussian_kl(off: float, by: float) -> float:
     """KL(q || p) of normals whose means differ by `off` sds and whose sds have the ratio `by`."""
     return 0.5 * (by**2 + off**2 - 1) - math.log(by)
