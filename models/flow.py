@@ -91,6 +91,7 @@ class NormalizingFlow(Family):
 
     def _begin(self, like: Tensor) -> None:
         rows = self._rows(like.detach(), "like")
+        self.flow.to(rows.device)
         check_finite(rows, "like")
         law: Any = self._observed(rows, torch.full_like(rows, 0.5))
         if not (inside := law.support.check(rows)).all():
@@ -104,7 +105,7 @@ class NormalizingFlow(Family):
     def model(self, x: Tensor | None = None, context: Tensor | None = None, *, size: int | None = None) -> Tensor:
         """Observes x (N, *shape), or draws `size` data; given contexts (N, C), one datum for each."""
         rows = None if x is None else self._rows(x)
-        count = count_rows(rows, len(context) if size is None and rows is None and isinstance(context, Tensor) else size)
+        count = _count(rows, context, size)
         law = self.distribution(self._contexts(context, count))
         with pyro.plate("data", count):
             if self.levels is None:
@@ -116,7 +117,7 @@ class NormalizingFlow(Family):
         """Nothing is latent but, with levels, the noise: drawn as the model draws it, which makes the lower bound that of uniform
         dequantisation."""
         if self.levels is not None:
-            with pyro.plate("data", count_rows(x, size)):
+            with pyro.plate("data", _count(x, context, size)):
                 pyro.sample("noise", self._noise())
 
     def _noise(self) -> TorchDistribution:
@@ -242,7 +243,12 @@ class OnGrid(constraints.Constraint):
         return f"k / {self.levels - 1} for k = 0..{self.levels - 1}"
 
 
-# Settings
+# Settings and sizes
+
+
+def _count(x: Tensor | None, context: Tensor | None, size: int | None) -> int:
+    """How many data there are; contexts say so where neither data nor size do."""
+    return count_rows(x, len(context) if x is None and size is None and isinstance(context, Tensor) else size)
 
 
 def _shape_of(features: int | Sequence[int] | None, like: Tensor | None) -> torch.Size:

@@ -296,7 +296,7 @@ def test_a_spline_guide_fits_where_independent_normals_do_not() -> None:
         assert SVI(guide="normal", progress=False).run(program).khat > 0.7
         fitted = fit(program, FlowGuide())
         assert fitted.khat < 0.7
-        assert fitted.log_evidence == pytest.approx(0.0, abs=0.05)  # nothing is observed
+        assert fitted.log_evidence == pytest.approx(0.0, abs=0.15)  # nothing is observed
 
 
 @pytest.mark.slow
