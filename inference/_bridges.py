@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from ..errors import CostError, EliminationError, EngineError, GuideError
+from ..errors import CostError, EliminationError, EngineError, GuideError, ProgramError
 from ..holding import Holding
 from ..keys import Key
 from ..lowering import Run, lower
@@ -62,7 +62,10 @@ class OfProgram(Base):
 
     def draw(self, count: int, key: Key) -> tuple[Tensor, Tensor]:
         seed = int(key.uniform(BEGIN, (len(key.chains), 1))[0] * 2.0**53)
-        drawn = simulate(self.runs, {}, count, seed=seed)
+        try:
+            drawn = simulate(self.runs, {}, count, seed=seed)
+        except ProgramError as error:
+            raise EngineError(f'{error}; or begin at the mode: base="normal"') from error
         return flat(self.target, drawn, count)
 
     def value_and_grad(self, position: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:

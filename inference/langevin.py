@@ -6,7 +6,8 @@
 Nothing is rejected, so the law of the draws is not p: means under it are off by c step_size for overdamped steps and by c step_size^2 for
 underdamped ones, however many draws there are; MALA has no such bias, at the price of a test. Of a normal density the overdamped variance
 is 1 / (1 - step_size / 2) times too large, in units of the metric, and the underdamped one is right. One gradient a step, of a minibatch
-where `batch_size` says so (SGLD): its noise adds step_size / 2 times the gradient's covariance to what is injected.
+where `batch_size` says so (SGLD): its noise makes the variance 1 + step_size V / 2 times as large at most, for gradients of covariance V in
+units of the posterior's precision; less as rows come in epochs, in which it adds up to nothing.
 
 Sources: Rossky, Doll & Friedman, J. Chemical Physics 69, 1978; Roberts & Tweedie, Bernoulli 2(4), 1996 (ULA); Leimkuhler & Matthews,
 Applied Mathematics Research eXpress 2013(1) (BAOAB); Welling & Teh, ICML 2011 (SGLD).
@@ -153,7 +154,7 @@ class Langevin(HamiltonianEngine):
             begin = time.perf_counter()
             _langevin.run.load()
             density.seconds["compile"] += time.perf_counter() - begin
-            pool = ThreadPoolExecutor(self.threads or processors(), "chain")
+            pool = self.pool()
             return lambda state, law, key, count: native_walk(kernel, pool, density.dtype, state, law, key, count, steps)
 
         def batched(state: State, law: Law, key: Key, count: int) -> Walked:
@@ -165,6 +166,10 @@ class Langevin(HamiltonianEngine):
             return Walked(state, *(t.cpu() for t in made[1:]))
 
         return batched
+
+    def pool(self) -> ThreadPoolExecutor:
+        """Threads that chains are shared among."""
+        return ThreadPoolExecutor(self.threads or processors(), "chain")
 
     def _stats(self, made: Walked, law: Law, key: Key) -> dict[str, Tensor]:
         chains, draws = made.log_densities.shape
