@@ -12,6 +12,8 @@ from .errors import DataError, SupportError
 
 __all__ = ["check_observed", "count_once", "hide_masked", "missing_rows"]
 
+MANY = 20  # numbers of a value, above which a message does not list them
+
 
 def mask_of(msg: Any) -> Tensor | bool | None:
     """Of a sample message: by `poutine.mask` and by `distribution.mask`, both; None where there is neither."""
@@ -96,9 +98,15 @@ def check_observed(msg: Any) -> None:
     if outside.any():
         at = tuple(outside.nonzero()[0].tolist())
         raise SupportError(
-            f"site {name!r}: the value {full[at].tolist()} at {_row(outside)} lies outside its support, {fn.support}; mend the data or "
+            f"site {name!r}: the value {_shown(full[at])} at {_row(outside)} lies outside its support, {fn.support}; mend the data or "
             "take a distribution that allows it"
         )
+
+
+def _shown(value: Tensor) -> str:
+    if value.numel() > MANY:
+        return f"of shape {tuple(value.shape)}, with numbers from {float(value.min()):g} to {float(value.max()):g},"
+    return str(value.tolist())
 
 
 def _row(wrong: Tensor) -> str:
