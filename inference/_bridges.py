@@ -28,7 +28,7 @@ __all__ = ["Base", "at_held", "bridge_to", "density_of", "flat"]
 
 BEGIN = 11  # streams of the key
 ELEMENTS = 12
-MOST = 24  # discrete elements that are drawn one after the other, or layers of them
+MOST = 12  # discrete elements that are drawn one after the other, or layers of them
 
 
 class Base(ABC):
