@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -113,8 +114,8 @@ def bridge_to(target: LogDensity, base: str | Callable[..., Any], num_steps: int
 def by_layers(base: OfProgram, target: LogDensity) -> Callable[[Place, float, Key, bool], Tensor] | None:
     """A sweep that draws all elements at once that do not meet; None where there are other than those of two values, in which both
     log densities are affine, or continuous sites beside them."""
-    readings = base.density.reading, target.reading
-    if target.dim or not all(isinstance(r, RecordedReading) for r in readings):
+    readings = [r for r in (base.density.reading, target.reading) if isinstance(r, RecordedReading)]
+    if target.dim or len(readings) < 2:
         return None
     names = [r.recording.others for r in readings]
     free, met = (layers_of(r, target.holding, n, most) for r, n, most in zip(readings, names, (1, MOST), strict=True))
@@ -135,7 +136,7 @@ def by_layers(base: OfProgram, target: LogDensity) -> Callable[[Place, float, Ke
         values = met.values(place.held)
         given = values, key.uniform(ELEMENTS, values.shape).to(values), torch.as_tensor(level).to(values)
         if (len(values), back) not in graphs:
-            graphs[len(values), back] = _recorded(lambda *inputs: swept(*inputs, back), given)
+            graphs[len(values), back] = _recorded(partial(swept, back=back), given)
         return met.held(graphs[len(values), back](given)[0])
 
     return sweep

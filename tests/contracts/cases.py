@@ -24,7 +24,15 @@ from ppgen.posterior import Posterior
 __all__ = ["Case", "cases", "quick", "settled"]
 
 # Small runs. Each setting goes to the engines that have it.
-QUICK = {"num_warmup": 250, "num_samples": 250, "num_chains": 4, "num_steps": 1000, "num_proposals": 20_000, "progress": False}
+QUICK = {
+    "num_warmup": 250,
+    "num_samples": 250,
+    "num_chains": 4,
+    "num_steps": 1000,
+    "num_proposals": 20_000,
+    "num_temperatures": 100,
+    "progress": False,
+}
 
 
 class Case(NamedTuple):

@@ -24,7 +24,15 @@ from .cases import cases, quick, settled
 
 EVERY = pytest.mark.parametrize("engine", list(engines()))
 DATA = 40.0 + 5.0 * torch.tensor([0.3, -1.2, 0.8, 2.1, -0.4, 0.9, -0.1, 1.7])
-SHORT = {"num_warmup": 60, "num_samples": 40, "num_steps": 60, "num_proposals": 4000, "max_tree_depth": 5, "max_num_steps": 32}
+SHORT = {
+    "num_warmup": 60,
+    "num_samples": 40,
+    "num_steps": 60,
+    "num_proposals": 4000,
+    "max_tree_depth": 5,
+    "max_num_steps": 32,
+    "num_temperatures": 20,
+}
 PRECISION = 1 / 20.0**2 + len(DATA) / 5.0**2
 LEVELS = torch.tensor([38.0, 42.0, 44.0])
 SHARES = torch.tensor([0.5, 0.2, 0.3])
