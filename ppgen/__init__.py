@@ -7,8 +7,9 @@
 Names are imported when they are first used, so that `import ppgen` stays fast.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .exports import on_demand
 
 __version__ = "0.1.0"
 
@@ -62,15 +63,7 @@ if TYPE_CHECKING:
     from .tasks import Score, infer, learn, predict, sample, score
 
 
-def __getattr__(name: str) -> Any:
-    if name in _EXPORTS:
-        value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f".{name}", __name__)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+__getattr__ = on_demand(__name__, {**_EXPORTS, **{module: module for module in _MODULES}})
 
 
 def __dir__() -> list[str]:
