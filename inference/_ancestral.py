@@ -68,7 +68,7 @@ def _drawn(program: Program, guide: str | Callable[..., Any], count: int, seed: 
     if own and program.family is None:
         raise GuideError(f"program {program.name!r} has no guide of its own; give a program")
     other = copy.copy(program)
-    if not own:
+    if not isinstance(guide, str):
         other.fn = copy.deepcopy(guide).eval() if isinstance(guide, torch.nn.Module) else guide
     drawn = simulate(other, {}, count, seed=seed, method="guide" if own else None, evaluation=_Guide)
     latent = {s.name: s for s in program.latent}

@@ -6,9 +6,10 @@
 What each element meets is read off the recorded program (ppgen/scopes.py). Where the elements can be summed out one after the other at
 a price that is worth it, all are drawn jointly and exactly: labels of a mixture, paths of a chain, a network of small width. Elsewhere
 (labels that meet within one plate, grids, large loopy networks) sweeps draw one element after the other given all others, in the
-program's order (or a layer of elements that do not meet after the other, where the density is of that kind: _layers.py): of the two usual orders the systematic one, which touches every element once, needs about half the draws of elements
-picked at random where these depend on each other little. An element whose values have no end (Poisson) makes a Metropolis step, to
-either side, of a length from 1 to 128 whose scale is drawn.
+program's order, or layer by layer of elements that do not meet, where the density is of that kind (_layers.py). Of the two usual orders
+the systematic one, which touches every element once, needs about half the draws of elements picked at random where these depend on each
+other little. An element whose values have no end (Poisson) makes a Metropolis step, to either side, of a length from 1 to 128 whose
+scale is drawn.
 
 Leaves the posterior invariant; a mean of the draws has Monte Carlo error sd / sqrt(ESS). Sweeps do not leave a mode that only many
 elements together can leave: chains that disagree are told of.

@@ -10,7 +10,7 @@ Sources: Song et al., ICLR 2021; Hutchinson, Communications in Statistics 18, 19
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -77,7 +77,7 @@ def log_density(denoised: Denoised, u: Tensor, ends: Tensor, num_steps: int, num
         probes = (2 * signs - 1).transpose(0, 1)  # (probes, N, *shape)
 
     def slope(s: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        v, pull = vjp(lambda u: _velocity(denoised, s, u), state[0])
+        v, pull = cast("Any", vjp(lambda u: _velocity(denoised, s, u), state[0]))
         traces = vmap(lambda p: (pull(p)[0] * p).flatten(1).sum(1))(probes)  # (probes, N)
         return v, traces
 

@@ -23,8 +23,18 @@ if TYPE_CHECKING:
     from .native.kernel import BoundKernel
 
 __all__ = [
-    "LOWERINGS", "NO_BATCHING_RULE", "Lowered", "Lowering", "Run", "check_lowering", "choose", "differentiated", "lower", "over_batch", "over_rows",
-]  # fmt: skip
+    "LOWERINGS",
+    "NO_BATCHING_RULE",
+    "Lowered",
+    "Lowering",
+    "Run",
+    "check_lowering",
+    "choose",
+    "differentiated",
+    "lower",
+    "over_batch",
+    "over_rows",
+]
 
 LOWERINGS = ("auto", "native", "inductor", "recorded", "eager")
 NO_BATCHING_RULE = (RuntimeError, NotImplementedError)  # what functorch raises where an operation has none
@@ -201,4 +211,5 @@ def _record_gradient(
         if gradient is None:
             gradient = torch.zeros_like(q)
         value = value.detach()
-    return cut(tape, given, [tape.node(value), tape.node(gradient)], slow=range(len(named) + 1 - len(slow) - len(fast), len(named) + 1 - len(fast)))
+    stop = len(named) + 1 - len(fast)
+    return cut(tape, given, [tape.node(value), tape.node(gradient)], slow=range(stop - len(slow), stop))
