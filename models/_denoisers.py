@@ -15,6 +15,7 @@ __all__ = ["DenseDenoiser", "LevelFeatures", "UNet", "denoiser_for"]
 
 FREQUENCIES = 0.03, 3.0  # radians per nat: from one wave over all levels to some hundreds of levels apart
 FEATURES = 32
+WAVES = tuple(0.7 * 2**i for i in range(5))  # radians per sd: edges of a density that dense layers alone learn slowly
 
 
 class LevelFeatures(nn.Module):
@@ -33,16 +34,24 @@ class LevelFeatures(nn.Module):
 
 
 class DenseDenoiser(nn.Module):
-    """Dense layers on a datum of any shape, its level and its context side by side."""
+    """Dense layers on a datum of any shape, its numbers' sines and cosines at five frequencies, its level and its context side by side.
+
+    Source: Tancik et al., Fourier features let networks learn high frequency functions in low dimensional domains, NeurIPS 2020.
+    """
+
+    waves: Tensor
 
     def __init__(self, shape: Sequence[int], context: int = 0, hidden: Sequence[int] = (128, 128, 128)):
         super().__init__()
         self.level = LevelFeatures()
+        self.register_buffer("waves", torch.tensor(WAVES), persistent=False)
         size = torch.Size(shape).numel()
-        self.body = mlp(size + FEATURES + context, size, hidden)
+        self.body = mlp(size * (1 + 2 * len(WAVES)) + FEATURES + context, size, hidden)
 
     def forward(self, x: Tensor, log_snr: Tensor, context: Tensor | None = None) -> Tensor:
-        rows = torch.cat([x.flatten(1), self.level(log_snr)], -1)
+        flat = x.flatten(1)
+        turned = (flat[:, :, None] * self.waves).flatten(1)
+        rows = torch.cat([flat, turned.sin(), turned.cos(), self.level(log_snr)], -1)
         out: Tensor = self.body(joined(rows, context))
         return out.reshape(x.shape)
 

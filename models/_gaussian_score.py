@@ -46,11 +46,11 @@ class GaussianScore(nn.Module):
         data = self.variances * alpha * off / (alpha.square() * self.variances + sigma.square())
         return self.loc + data @ self.axes.mT
 
-    def marginal(self, log_snr: Tensor) -> dist.MultivariateNormal:
-        """Of the noisy datum at a level ()."""
-        alpha2, sigma2 = log_snr.sigmoid(), (-log_snr).sigmoid()
-        covariance = (self.axes * (alpha2 * self.variances + sigma2)) @ self.axes.mT
-        return dist.MultivariateNormal(alpha2.sqrt() * self.loc, covariance)
+    def marginal(self, log_snr: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (D,) and covariance (D, D) of the noisy datum at a level (), in double."""
+        loc, variances, axes = (t.double() for t in (self.loc, self.variances, self.axes))
+        alpha2, sigma2 = log_snr.double().sigmoid(), (-log_snr.double()).sigmoid()
+        return alpha2.sqrt() * loc, (axes * (alpha2 * variances + sigma2)) @ axes.mT
 
 
 def path_law(network: GaussianScore, schedule: Schedule) -> dist.MultivariateNormal:

@@ -114,7 +114,7 @@ class PredictorCorrector:
     """
 
     corrector: Corrector
-    num_steps: int | None = 200
+    num_steps: int | None = None
     corrector_steps: int = 1
     step_size: float = 0.1
 
