@@ -13,7 +13,7 @@ from ._networks import joined, mlp
 
 __all__ = ["DenseDenoiser", "LevelFeatures", "UNet", "denoiser_for"]
 
-FREQUENCIES = 0.03, 3.0  # radians per nat: from one wave over all levels to some hundreds of levels apart
+FREQUENCIES = 0.03, 0.5  # radians per nat: from one wave over all levels to a few; faster ones fit each level by itself, which is noise
 FEATURES = 32
 WAVES = tuple(0.7 * 2**i for i in range(5))  # radians per sd: edges of a density that dense layers alone learn slowly
 
