@@ -16,6 +16,7 @@ from ..keys import Key
 from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
+from ..targets import LogDensity
 from ..unobserved import Point, Unobserved
 
 __all__ = ["EnergyEngine", "EnergyTarget", "Info", "State"]
@@ -76,10 +77,12 @@ class EnergyEngine(SteppingEngine):
     optimizer      the name of a torch optimiser, or a callable of the parameters that makes one
     learning_rate  of the first half of the steps; over the second it falls geometrically to `final_learning_rate` of it (a callable
                    optimiser keeps its own)
+    num_samples    draws of the data's discrete latent sites, where there are any, at what was learned
     clip_norm      longest gradient; ema_decay: what is learned is the running mean of the parameters, of which a step keeps so much
     """
 
     num_steps: int = 2000
+    num_samples: int = 1
     optimizer: str | Callable[[list[Tensor]], torch.optim.Optimizer] = "Adam"
     learning_rate: float = 0.003
     final_learning_rate: float = 0.01
@@ -88,7 +91,7 @@ class EnergyEngine(SteppingEngine):
     ema_decay: float | None = None
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_steps", *(["batch_size"] if self.batch_size is not None else []))
+        require_positive(self, "num_steps", "num_samples", *(["batch_size"] if self.batch_size is not None else []))
         name = type(self).__name__
         if not (self.learning_rate > 0 and self.final_learning_rate > 0):
             raise EngineError(f"{name}: learning rates must be positive, got {self.learning_rate} and {self.final_learning_rate}")
@@ -116,19 +119,32 @@ class EnergyEngine(SteppingEngine):
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
         begin = time.perf_counter()
         program = Program.of(program, *args, **kwargs).copy()
-        require_memory(program, 1, 1, self.keep)
+        require_memory(program, 1, self.num_samples, self.keep)
         target = self.target(program)
         run = drive(self, target)
+        collecting = time.perf_counter()
         state: State = run.state
         learned = {n: p.detach() for n, p in (state.average or state.params).items()}
         program.set_params(learned)
+        draws = self._draws(program)
+        end = time.perf_counter()
         return Posterior(
-            draws={},
+            draws=draws,
             program=program,
             params=learned,
             losses=run.stats["losses"][0],
-            provenance=provenance(self, target, {**run.seconds, "total": time.perf_counter() - begin}, run.interrupted),
+            provenance=provenance(self, target, {**run.seconds, "collect": end - collecting, "total": end - begin}, run.interrupted),
         )
+
+    def _draws(self, program: Program) -> dict[str, Tensor]:
+        """Of the discrete latent sites of the data, exact given the parameters."""
+        names = [s.name for s in program.latent if self.keep is None or s.name in self.keep]
+        if not names:
+            return {}
+        density = LogDensity(program, lowering="recorded")
+        nowhere = torch.zeros(1, self.num_samples, 0, dtype=density.dtype, device=density.device)
+        draws = density.latents(nowhere, Key(self.seed, self.num_steps, device=density.device))
+        return {n: draws[n] for n in names}
 
     def target(self, program: Program) -> EnergyTarget:
         return EnergyTarget(program, self)

@@ -25,8 +25,10 @@ from ..keys import Key
 from ..program import Program
 from ..targets import LogDensity
 from ..unobserved import Point
+from . import _blocks
 from ._chains import ChainEngine
 from ._energies import EnergyEngine, EnergyTarget, Info, State
+from ._hamiltonian import HamiltonianEngine
 from ._layers import Layers, drawn, layers_of
 from .gibbs import Gibbs
 from .langevin import Langevin, Walkers
@@ -45,7 +47,7 @@ class ContrastiveDivergence(EnergyEngine):
     persistent     chains go on; else each begins at a datum of the step's rows
     num_chains     persistent chains, which begin at data
     negative       the engine that moves the chains: Langevin, by None with step_size=0.01, in units of the data's sds; HMC, NUTS or MALA
-                   with a step_size; for discrete data Gibbs
+                   with a step_size, in the same units; for discrete data Gibbs
     energy_decay   weight of the mean square of the energies, which keeps networks from running away
 
     Losses are mean energy of the data less that of the chains, nats: around 0 when all is learned, and no measure of it. Modules run in
@@ -92,7 +94,7 @@ class ContrastiveDivergence(EnergyEngine):
                     "chains of the negative phase have no warm-up and see no rows: give Langevin a step_size, and no batch_size"
                 )
             return ByLangevin(target, negative)
-        if getattr(negative, "step_size", None) is None:
+        if not isinstance(negative, HamiltonianEngine) or negative.step_size is None:
             raise EngineError(f"chains of the negative phase have no warm-up; give {type(negative).__name__} a step_size")
         return ByEngine(target, negative)
 
@@ -171,7 +173,7 @@ class ByLangevin:
 class ByEngine:
     """By the blocks of any engine that moves continuous sites, at parameters that change from block to block."""
 
-    def __init__(self, target: EnergyTarget, engine: ChainEngine):
+    def __init__(self, target: EnergyTarget, engine: HamiltonianEngine):
         self.target, self.engine = target, engine
 
     def begin(self, rows: Tensor) -> dict[str, Tensor]:
@@ -181,12 +183,11 @@ class ByEngine:
         target, where = self.target, chains["position"]
         density = copy.copy(target.density)
         density.reading = target.reading.bound(target.program_at(params))
-        state, tuning = self.engine.init(density, key)
-        value, gradient = density.value_and_grad(where)
-        fresh = {"position": where, "log_density": value, "gradient": gradient}
-        state = state._replace(**{n: t.to(getattr(state, n)) for n, t in fresh.items()})
+        here = _blocks.State(*(t.to("cpu", torch.float64) for t in (where, *density.value_and_grad(where))))
+        tuning = self.engine.first_tuning(density, here, key)
+        units = tuning.metric.diagonal(target.unit.to(here.position).expand_as(here.position).contiguous())
         advance: Any = self.engine.block(density, Interrupt())
-        block = advance(density, state, tuning, key, steps, False)
+        block = advance(density, here, tuning._replace(metric=units), key, steps, False)
         return {"position": block.state.position.to(where)}
 
     def places(self, chains: Chains) -> Tensor:
@@ -197,9 +198,12 @@ class ByLayers:
     """All elements of the sites that are drawn; those that are observed in the data come first among them or not."""
 
     def __init__(self, target: EnergyTarget, layers: Layers, names: list[str]):
-        self.target, self.layers, self.names = target, layers, names
+        self.target, self.names = target, names
         held = layers.holding.sites
         self.places_of = torch.cat([torch.arange(held[n].slice.start, held[n].slice.stop) for n in target.density.holding.sites])
+        observed = set(self.places_of.tolist())
+        hidden_first = sorted(layers.layers, key=lambda c: len(observed & set(c.tolist())) / len(c))  # given the data at which chains begin
+        self.layers = Layers(layers.reading, layers.holding, hidden_first, layers.low, layers.high)
 
     def begin(self, rows: Tensor) -> dict[str, Tensor]:
         """The observed elements at the data; the others low, as layer by layer they are drawn anew."""

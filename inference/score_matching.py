@@ -2,7 +2,7 @@
 
 With s(x) the slope of log p by x, in units of the data's sds,
 
-    implicit    mean of  |s(x)|^2 / 2 + trace of ds/dx                          exact trace: one second derivative for each number of a datum
+    implicit    mean of  |s(x)|^2 / 2 + trace of ds/dx                          exactly: a second derivative for each number of a datum
     sliced      mean of  |s(x)|^2 / 2 + v^T (ds/dx) v,  v ~ Normal(0, I)        the same in expectation, of random directions
     denoising   mean of  |noise_scale s(y) + n|^2 / 2,  y = x + noise_scale n   learns the density of data blurred by that noise
 
@@ -85,13 +85,13 @@ class ScoreMatching(EnergyEngine):
             blur = noise[0][:, 0]
             score = _score(target, params, (rows + self.noise_scale * target.unit * blur).requires_grad_())
             return 0.5 * (self.noise_scale * score + blur).square().sum(1).mean()
-        each = torch.eye(target.dim).to(rows).expand(len(rows), -1, -1)
-        directions = each if self.kind == "implicit" else noise[0]
-        share = 1.0 if self.kind == "implicit" else 1.0 / directions.shape[1]
-        at = rows.requires_grad_()
+        directions = torch.eye(target.dim).to(rows).expand(len(rows), -1, -1) if self.kind == "implicit" else noise[0]
+        count = directions.shape[1]  # each is taken at a copy of its row
+        at = rows.repeat_interleave(count, 0).requires_grad_()
         score = _score(target, params, at)
-        curvature = [_along(score, at, directions[:, i], target.unit) for i in range(directions.shape[1])]
-        return (0.5 * score.square().sum(1) + share * torch.stack(curvature).sum(0)).mean()
+        curvature = _along(score, at, directions.reshape(-1, target.dim), target.unit)
+        share = target.dim if self.kind == "implicit" else 1.0
+        return (0.5 * score.square().sum(1) + share * curvature).mean()
 
     def note(self, stats: Mapping[str, Tensor]) -> str:
         return f"loss {float(stats['losses'].mean()):,.4f}"

@@ -1,4 +1,4 @@
-"""Integrals over the line or the plane by the trapezoidal rule, which for smooth functions that vanish at the edges is exact to rounding."""
+"""Integrals over the line or the plane by the trapezoidal rule: exact to rounding for smooth functions that vanish at the edges."""
 
 from typing import Any, NamedTuple
 

@@ -197,6 +197,8 @@ class Program:
             self._changed = frozenset(i for i, x in enumerate(leaves) if isinstance(x, Tensor) and x._version)
             return run
         self._refuse_nan()
+        if "log_factor" in str(failure):
+            self._refuse_factor()
         raise ProgramError(f"program {self.name!r} fails Pyro's validation: {str(failure).splitlines()[0]}") from failure
 
     def _refuse_nan(self) -> None:
@@ -206,6 +208,15 @@ class Program:
                 if isinstance(leaf, Tensor) and leaf.isnan().any():
                     row = leaf.isnan().nonzero()[0].tolist()
                     raise DataError(f"argument {name!r} of program {self.name!r} holds NaN, first at {row}; drop such rows or fill them")
+
+    def _refuse_factor(self) -> None:
+        """A factor that is no number stops Pyro before the site is there."""
+        with torch.random.fork_rng(devices=[]):
+            run = self.run(FromUniform, generator=torch.Generator().manual_seed(0), radius=0.1)
+        for name, site in run.sites.items():
+            if site.kind == "factor" and (bad := torch.as_tensor(site.log_prob).isnan()).any():
+                row = f" in row {int(bad.nonzero()[0, -1])}" if bad.dim() else ""
+                raise DataError(f"factor {name!r} of program {self.name!r} is not a number{row}; look at what it computes there")
 
     def _all_params(self, run: Evaluation) -> dict[str, Tensor]:
         """Every parameter that can be learned: the module's own and those of param statements."""
