@@ -150,13 +150,13 @@ class Diffusion(Family):
         u, s = self._in_units(rows), self.schedule
         place = (torch.rand((), device=u.device) + torch.arange(count, device=u.device) / count) % 1.0  # (N,)
         step = (place * s.steps).long().clamp(max=s.steps - 1)
-        error = self._error(u, step, torch.randn_like(u), given)  # (N,)
+        noise = torch.randn_like(u)
         with pyro.plate("data", count):
             if self.weighting == "simple":
-                pyro.factor("error", -0.5 * error)
+                pyro.factor("error", -0.5 * self._error(u, step, noise, given))
             else:
                 pyro.factor("ends", self._known(u))
-                pyro.factor("step", -0.5 * s.steps * s.weight_of(self.predict)[step] * error)
+                pyro.factor("step", s.steps * self._term(u, step, noise, given))
 
     def _error(self, u: Tensor, step: Tensor, noise: Tensor, given: Tensor | None) -> Tensor:
         """The squared error of what the network gives at a step, 0..T-1, of each row: (M,)."""
@@ -164,6 +164,17 @@ class Diffusion(Family):
         alpha, sigma = wide(s.alpha[step], dims), wide(s.sigma[step], dims)
         right = {"noise": noise, "data": u, "velocity": alpha * noise - sigma * u}[self.predict]
         return (self._output(alpha * u + sigma * noise, s.log_snr[step], given) - right).flatten(1).square().sum(1)
+
+    def _term(self, u: Tensor, step: Tensor, noise: Tensor, given: Tensor | None) -> Tensor:
+        """What a step, 0..T-1, adds to the evidence lower bound of each row, but for its constant: (M,), nats.
+
+        Of the squared error of the noise, alpha^4 |noise|^2 is what the best network leaves of standard normal data; its mean is known,
+        and its chance is taken off, which leaves the mean over noise as it is.
+        """
+        s, numbers = self.schedule, self.event_shape.numel()
+        chance = s.alpha[step] ** 4 * (noise.flatten(1).square().sum(1) - numbers)
+        error = s.weight_of(self.predict)[step] * self._error(u, step, noise, given)
+        return -0.5 * (error - s.weight_of("noise")[step] * chance)
 
     def _known(self, u: Tensor) -> Tensor:
         """What of the evidence lower bound needs no network: -KL(q(u_T | u_0) | Normal(0, I)), and constants. (N,), nats."""
@@ -284,11 +295,10 @@ class Diffusion(Family):
         datum = torch.arange(rows, device=u.device).repeat(count)
         noise = key.normal(NOISE, (1, len(step), *self.event_shape))[0].to(u)
         parts = [
-            self._error(u[d], t, e, None if given is None else given[d])
+            self._term(u[d], t, e, None if given is None else given[d])
             for d, t, e in zip(datum.split(ROWS), step.split(ROWS), noise.split(ROWS), strict=True)
         ]
-        weighted = -0.5 * s.steps * s.weight_of(self.predict)[step] * torch.cat(parts)
-        return weighted.double().reshape(count, rows).mean(0)
+        return s.steps * torch.cat(parts).double().reshape(count, rows).mean(0)
 
     @torch.no_grad()
     def log_likelihood(
@@ -349,7 +359,8 @@ class Diffusion(Family):
         return cast("GaussianScore", self.network)
 
     def _marginal(self, step: int) -> dist.MultivariateNormal:
-        loc, covariance = self.network.marginal(self.schedule.log_snr[step - 1])
+        network: Any = self.network
+        loc, covariance = network.marginal(self.schedule.log_snr[step - 1])
         centre, spread = self.centre.double(), self.spread.double()
         covariance = spread * covariance * spread[:, None]
         return dist.MultivariateNormal(centre + spread * loc, 0.5 * (covariance + covariance.mT))

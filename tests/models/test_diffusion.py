@@ -116,8 +116,8 @@ def test_every_term_of_the_bound_is_that_of_the_pair(predict: Any, variance: Any
     numbers, many = u.numel(), u.expand(count, -1)
     generator = torch.Generator().manual_seed(2)
     for t in range(STEPS):
-        error = family._error(many, torch.full((count,), t), torch.randn(many.shape, generator=generator), None).double()
-        closed = -0.5 * s.weight_of(predict)[t] * error - numbers * s.surplus[t]
+        term = family._term(many, torch.full((count,), t), torch.randn(many.shape, generator=generator), None).double()
+        closed = term - numbers * s.surplus[t]
         spread = math.hypot(float(drawn[:, t].std()), float(closed.std())) / count**0.5
         assert float(closed.mean()) == pytest.approx(float(drawn[:, t].mean()), abs=5 * spread + 1e-4)
     known = family._known(u).double() + numbers * s.surplus.sum() + family._log_units
@@ -148,16 +148,16 @@ def test_the_elbo_approaches_the_evidence_with_more_steps() -> None:
         found = normal(num_steps=steps, variance="forward").elbo(X, num_particles=40_000)
         gaps.append(float(LAW.logpdf(X.numpy()).mean() - found.value.mean()))
         assert found.kind == "lower bound"
-        assert float(found.standard_error.mean()) < 0.2
+        assert float(found.standard_error.mean()) < 0.06
     assert gaps[1] < gaps[0] / 2
-    assert abs(gaps[2]) < 0.15
+    assert 0 < gaps[2] < gaps[1] / 2
 
 
 def test_importance_over_paths_is_the_pairs_evidence() -> None:
     """`score` of the plain pair, T = 8, against the normal law of the chain's end."""
     family = normal(num_steps=STEPS, variance="forward")
     exact = float(family.exact(X)["log_evidence"])
-    posterior = score(family, X, method="iwae", num_particles=4000)
+    posterior = score(family, X, method="iwae", num_particles=40_000)
     assert posterior.total < exact + 4 * float(posterior.standard_error.norm())
     assert posterior.total == pytest.approx(exact, abs=2.5)
 
@@ -282,8 +282,8 @@ def test_langevin_runs_on_the_score() -> None:
 LEVELS = (1, 10, 50, 100, 200, 400, 700, 1000)
 
 
-def relative_errors(family: Diffusion, exact: Diffusion) -> list[float]:
-    """Of the score, root mean square over noisy data, level by level."""
+def errors_of_score(family: Diffusion, exact: Diffusion) -> list[tuple[float, float]]:
+    """Root mean square over noisy data, level by level: relative to the score, and as an error of the noise, whose sd is 1."""
     out = []
     for step in LEVELS:
         law = exact.exact(X)["marginal"](step)
@@ -291,19 +291,24 @@ def relative_errors(family: Diffusion, exact: Diffusion) -> list[float]:
             torch.manual_seed(step)
             x = law.sample((4000,))
         found, right = (f * exact.spread for f in (family.score_at(x.float(), step), exact.exact(X)["score"](x, step)))
-        out.append(float((found - right).norm() / right.norm()))
+        miss = (found - right).square().mean().sqrt()
+        out.append((float(miss / right.square().mean().sqrt()), float(miss * exact.schedule.sigma[step - 1])))
     return out
 
 
 @pytest.mark.slow
 def test_the_score_of_normal_data_is_learned_at_every_level() -> None:
+    """Within 0.05 of the noise's sd everywhere; relative to the score, which next to no noise is small beside 1 / sigma, within 0.2 from
+    step 10 on and 0.1 from step 50 on."""
     generator = torch.Generator().manual_seed(0)
     data = (LOC + torch.randn(20_000, 3, generator=generator, dtype=torch.float64) @ ROOT.mT).float()
     family = seeded(like=data, weighting="simple", predict="velocity")
     engine = SVI(num_steps=4000, num_particles=1, batch_size=256, learning_rate=0.003, ema_decay=0.99, keep=(), progress=False)
     learned = learn(family, data, engine=engine).fn
-    errors = relative_errors(learned, Diffusion.of_normal(data.mean(0), data.mT.cov()))
-    assert max(errors) < 0.15, errors
+    exact = Diffusion.of_normal(data.mean(0), data.mT.cov())
+    for level, (relative, of_noise) in zip(LEVELS, errors_of_score(learned, exact), strict=True):
+        assert of_noise < 0.05, level
+        assert level < 10 or relative < (0.2 if level < 50 else 0.1), level
 
 
 @pytest.mark.slow
