@@ -76,7 +76,8 @@ class SVI(SteppingEngine):
 
     provenance["loss"] says what the losses are. Modules learn in training mode: dropout is drawn, batch norm's buffers are learned; the
     posterior's program is in evaluation mode. The gradient of log q is that by the values drawn, where a guide's sites allow it
-    (Roeder et al., NeurIPS 2017). A family's own `bound` is what its own guide is learned by, where no other is asked for.
+    (Roeder et al., NeurIPS 2017). A family's own `bound` is what its own guide is learned by, where no other is asked for; with keep=()
+    the pair, which may be too large to be recorded, is then not drawn from.
 
     Discrete sites are drawn back at their exact conditional given the continuous ones, whatever the guide says of them; where they
     cannot be summed out and there is a bound, they are drawn from the guide, and provenance["draws"] says so.

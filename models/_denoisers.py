@@ -19,7 +19,7 @@ WAVES = tuple(0.7 * 2**i for i in range(5))  # radians per sd: edges of a densit
 
 
 class LevelFeatures(nn.Module):
-    """Sines and cosines of a level of noise at frequencies that double: (N,) -> (N, features)."""
+    """Sines and cosines of a level of noise at frequencies evenly apart in their logs: (N,) -> (N, features)."""
 
     frequencies: Tensor
 

@@ -22,6 +22,7 @@ from ._noising import Denoising, Mean, Noising, log_normal, wide
 from ._probability_flow import log_density
 from ._samplers import DDIM, Ancestral, Corrector, Denoised, Level, PredictorCorrector, ProbabilityFlow, Sampler
 from ._schedules import Predict, Schedule, ScheduleName, Variance
+from ._units import shape_of, units_of
 
 __all__ = ["DDIM", "Ancestral", "Corrector", "Diffusion", "GaussianScore", "PredictorCorrector", "ProbabilityFlow"]
 
@@ -86,11 +87,11 @@ class Diffusion(Family):
             raise ProgramError(
                 f"context must be at least 0, and unconditional a share below 1 of data that have one; got {context} and {unconditional}"
             )
-        self.event_shape = _shape_of(features, like)
+        self.event_shape = shape_of(features, like)
         self.predict, self.weighting = predict, weighting
         self.context, self.unconditional = context, unconditional
         self.schedule = Schedule(num_steps, schedule, variance)
-        centre, spread = _units(self.event_shape, like)
+        centre, spread = units_of(self.event_shape, like)
         self.register_buffer("centre", centre)
         self.register_buffer("spread", spread)
         self.network = denoiser_for(self.event_shape, context, hidden) if network is None else network
@@ -392,32 +393,3 @@ class Diffusion(Family):
 
     def _in_units(self, rows: Tensor) -> Tensor:
         return (rows - self.centre) / self.spread
-
-
-def _shape_of(features: int | Sequence[int] | None, like: Tensor | None) -> torch.Size:
-    """Of a datum. Raises ProgramError."""
-    if features is None:
-        if not isinstance(like, Tensor) or like.dim() < 2:
-            raise ProgramError("give features, the numbers of a datum, or like, data (N, D) to take them from")
-        return like.shape[1:]
-    shape = torch.Size([features] if isinstance(features, int) else features)
-    if not shape.numel() or not len(shape):
-        raise ProgramError(f"a datum must have at least one number; its shape is {tuple(shape)}")
-    return shape
-
-
-def _units(shape: torch.Size, like: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and sd (*shape) of data, in torch's default dtype. Images have one sd for all their numbers."""
-    if like is None:
-        return torch.zeros(shape), torch.ones(shape)
-    check_rows(like, shape, "like")
-    check_finite(like, "like")
-    rows = like.detach().double()
-    centre, variance = rows.mean(0), rows.var(0, correction=0)
-    if len(shape) > 1:
-        variance = variance.mean().expand(shape)
-    if not (variance > 0).any():
-        raise ProgramError("like has the same datum in every row, which gives no scale")
-    spread = torch.where(variance > 0, variance, variance[variance > 0].mean()).sqrt()
-    dtype = torch.get_default_dtype()
-    return centre.to(dtype), spread.to(dtype)
