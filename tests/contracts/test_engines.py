@@ -96,8 +96,9 @@ def assert_close(posterior: Posterior, site: str, mean: Tensor, sd: Tensor) -> N
         assert (shift < 5 / ess.sqrt()).all(), f"{site}: {shift} sd off with ESS {ess}"
         assert ((ratio - 1).abs() < 5 / (2 * ess).sqrt() + 0.05).all(), f"{site}: sd ratio {ratio}"
     else:
-        assert (shift < 0.33).all(), f"{site}: {shift} sd off"
-        assert ((ratio > 0.7) & (ratio < 1.4)).all(), f"{site}: sd ratio {ratio}"
+        by_chance = 3 / len(values[0]) ** 0.5  # of independent draws
+        assert (shift < 0.33 + by_chance).all(), f"{site}: {shift} sd off"
+        assert ((ratio > 0.7 - by_chance / 2**0.5) & (ratio < 1.4 + by_chance)).all(), f"{site}: sd ratio {ratio}"
 
 
 def moments(weights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,6 +152,9 @@ def test_every_engine_on_every_family(engine: str, name: str, tmp_path: Path) ->
     program = posterior.program
     assert program is not None
     for site in program.latent:
+        if site.name not in posterior.draws:  # an engine that only learns
+            assert posterior.params
+            continue
         draws = posterior.draws[site.name]
         assert draws.shape[2:] == site.shape
         assert site.support.check(draws.to(site.value)).all()
@@ -212,7 +216,7 @@ def test_the_global_generators_have_no_say(engine: str) -> None:
 def test_chain_0_does_not_depend_on_how_many_chains_there_are(engine: str) -> None:
     program = home(engine)
     if "num_chains" not in {f.name for f in fields(engines()[engine])}:
-        assert {len(draws) for draws in quick(engine, **SHORT).run(program, DATA).draws.values()} == {1}
+        assert {len(draws) for draws in quick(engine, **SHORT).run(program, DATA).draws.values()} <= {1}
         return
     one, three = (quick(engine, **SHORT, num_chains=n, lowering="eager").run(program, DATA).draws for n in (1, 3))
     assert all(torch.equal(one[n], three[n][:1]) for n in one)

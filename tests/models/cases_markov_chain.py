@@ -31,7 +31,7 @@ def _case(family: MarkovChain, x: object, **diagram: object) -> Case:
 
 CASES = {
     "lines": _case(
-        MarkovChain(like=SOUNDS),
+        MarkovChain(like=SOUNDS, concentration=5.0),
         SOUNDS,
         edges="initial -> x, transition -> x -> x",
         plates={"states": "transition", "sequences": "x", "time": "x"},
