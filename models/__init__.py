@@ -13,7 +13,7 @@ _HOMES = {
     "DDIM": "diffusion",
     "Diffusion": "diffusion",
     "EnergyModel": "energy",
-    "FlowGuide": "flow_guide",
+    "FlowGuide": "_flow_guide",
     "GaussianClassifier": "classifier",
     "GaussianMixture": "mixture",
     "GaussianScore": "diffusion",
@@ -36,6 +36,7 @@ _HOMES = {
 __all__ = list(_HOMES)
 
 if TYPE_CHECKING:
+    from ._flow_guide import FlowGuide as FlowGuide
     from .autoencoder import VariationalAutoencoder as VariationalAutoencoder
     from .bayesian_network import BayesianNetwork as BayesianNetwork
     from .bayesian_network import LinearGaussian as LinearGaussian
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from .energy import EnergyModel as EnergyModel
     from .energy import Quadratic as Quadratic
     from .flow import NormalizingFlow as NormalizingFlow
-    from .flow_guide import FlowGuide as FlowGuide
     from .heights import Heights as Heights
     from .hidden_markov import HiddenMarkov as HiddenMarkov
     from .ising import Ising as Ising

@@ -14,8 +14,8 @@ from torch.distributions import constraints
 
 from ..errors import DataError, GuideError, NameNotFoundError, ProgramError, SupportError
 from ..family import Family, check_finite, check_rows, count_rows
+from ._flow_guide import FlowGuide
 from ._flows import KINDS, Affine, Flat, Flow, FlowDistribution, Logit, Size, StandardNormal, Whitening, at_rest
-from .flow_guide import FlowGuide
 
 __all__ = ["NormalizingFlow"]
 

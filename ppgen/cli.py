@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .discovery import engines, families, one_line
-from .errors import EngineError, PpgenError, PpgenWarning, ProgramError
+from .errors import PpgenError, PpgenWarning, ProgramError
 from .invocation import Asked, asked_engines, asked_program
 
 if TYPE_CHECKING:
@@ -254,10 +254,12 @@ def _run_small(kind: "type[Engine]") -> None:
     engine = kind(**{k: v for k, v in few.items() if k in known})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PpgenWarning)
-        try:
-            engine.run(_two_normals)
-        except EngineError:  # one of discrete sites alone
-            engine.run(_normal_of_two)
+        for program in (_two_normals, _normal_of_two):
+            try:
+                engine.run(program)
+                return
+            except PpgenError:  # one of discrete sites alone, or one that learns, for which there is nothing here to learn
+                continue
 
 
 def _two_normals() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ppgen import Program, infer, score
 from ppgen.errors import CostError, EliminationError, EngineError, ZeroProbabilityError
-from ppgen.inference import Enumeration, ImportanceSampling
+from ppgen.inference import Enumeration
 
 X = torch.tensor([41.5, 34.0, 44.0, 50.5])
 LEVELS = torch.tensor([38.0, 42.0, 44.0])
@@ -177,8 +177,6 @@ def test_settings_and_programs_that_make_no_sense() -> None:
     with pytest.raises(EngineError, match="no latent site"):
         Enumeration().run(plain, torch.tensor(0.3))
     assert Enumeration().log_evidence(plain, torch.tensor(0.3)) == pytest.approx(stats.norm.logpdf(0.3), abs=1e-6)
-    with pytest.raises(EngineError, match="Enumeration draws them exactly"):
-        ImportanceSampling().run(levels, X)
 
 
 def test_programs_come_with_their_arguments_too() -> None:

@@ -22,6 +22,12 @@ def _case(family: NGram, x: object, **diagram: object) -> Case:
 
 
 CASES = {
-    "bigrams": _case(NGram(order=1, like=SOUNDS, concentration=8.0), SOUNDS, edges="next -> x", plates={"contexts": "next", "sequences": "x"}, bad=BAD[2:3]),
+    "bigrams": _case(
+        NGram(order=1, like=SOUNDS, concentration=8.0),
+        SOUNDS,
+        edges="next -> x",
+        plates={"contexts": "next", "sequences": "x"},
+        bad=BAD[2:3],
+    ),
     "independent": _case(NGram(2, order=0, concentration=3.0, length=2), PAIRS[::8], bad=BAD),
 }
