@@ -20,9 +20,10 @@ from torch import Tensor
 from ..completion import Expected
 from ..errors import EngineError
 
-__all__ = ["Blocks", "maximise"]
+__all__ = ["ALONE", "LARGEST", "Blocks", "maximise"]
 
-LARGEST = 2000  # coordinates that second derivatives couple
+LARGEST = 2000  # coordinates that second derivatives couple, where something is summed out
+ALONE = 50  # the same where nothing is: a network's weights, say, which gradients find for less
 SPARSE = 1e-8  # of a derivative's own scale: rounding
 STEPS = 60  # tried, of one maximisation
 SHORTEST = 2.0**-300  # part of a step that is tried
@@ -41,18 +42,18 @@ class Blocks(NamedTuple):
     directions: Tensor
 
     @classmethod
-    def of(cls, evaluate: Evaluate, points: Tensor, generator: torch.Generator) -> "Blocks":
-        """From products at example points. Raises EngineError: more than LARGEST coordinates are coupled."""
+    def of(cls, evaluate: Evaluate, points: Tensor, generator: torch.Generator, largest: int = LARGEST) -> "Blocks":
+        """From products at example points. Raises EngineError: more than `largest` coordinates are coupled."""
         dim = points.shape[1]
         random = torch.randn(dim, generator=generator, dtype=torch.float64).to(points)
         ones, mixed = evaluate(points, torch.stack([torch.ones_like(random), random])).products.unbind(1)
         alone = ones * random  # what the second product is where a coordinate is coupled to none
         apart = ((mixed - alone).abs() <= SPARSE * (mixed.abs() + alone.abs())).all(0)
         coupled = (~apart).nonzero()[:, 0]
-        if len(coupled) > LARGEST:
+        if len(coupled) > largest:
             raise EngineError(
                 f"EM's M step solves for coordinates that depend on one another together, and here they are {len(coupled):,} (at most "
-                f"{LARGEST:,}); use SVI(guide='delta')"
+                f"{largest:,}{' where no discrete site is summed out' if largest < LARGEST else ''}); use SVI(guide='delta')"
             )
         eye = torch.eye(dim, dtype=points.dtype, device=points.device)
         joined = torch.zeros(dim, dim, dtype=torch.bool)

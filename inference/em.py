@@ -29,7 +29,7 @@ from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
 from ..simulation import simulate
-from ._newton import FARTHEST, Blocks, maximise
+from ._newton import ALONE, FARTHEST, LARGEST, Blocks, maximise
 
 __all__ = ["EM", "Info", "State"]
 
@@ -77,7 +77,7 @@ class EM(SteppingEngine):
 
     A normal mixture's likelihood has no maximum (a component on one datum): a run that goes there is stopped, told of by the site's
     name, and kept only if all do. Errors: EngineError (a continuous site inside the data plate on which others depend, minibatches,
-    nothing to maximise over), and what LogDensity raises. 272 x 2 data, two components of any covariance, one start: 0.5 ms for a step
+    nothing to maximise over, too many coordinates that depend on one another), and what LogDensity raises. 272 x 2 data, two components of any covariance, one start: 0.5 ms for a step
     without leaps on one core (scikit-learn's: 0.5 ms), after 2 s of compiling when such a program is first seen.
     """
 
@@ -121,7 +121,8 @@ class EM(SteppingEngine):
         own = [p.detach().reshape(1, -1).to(position).expand(self.num_starts, -1) for p in target.params.values()]
         begin = torch.cat([position[:, target.free], *own], 1)
         flat = target.flat_weights(begin)
-        blocks = Blocks.of(lambda q, d: target.expected(q, d, flat), begin, torch.Generator().manual_seed(self.seed))
+        generator, largest = torch.Generator().manual_seed(self.seed), LARGEST if target.weighted else ALONE
+        blocks = Blocks.of(lambda q, d: target.expected(q, d, flat), begin, generator, largest)
         point = self._scattered(target, blocks, begin, flat, key)
         value, weights = target.evidence(point)
         unit = blocks.diagonal(target.expected(point, blocks.directions, weights)).abs().sqrt()

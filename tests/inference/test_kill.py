@@ -11,7 +11,7 @@ from tests.tools.kill import killed, random_moments, unbroken
 SHORT = {
     "svi": {"num_steps": 3000, "num_samples": 200, "seed": 4},
     "nuts": {"num_warmup": 400, "num_samples": 1500, "num_chains": 2, "seed": 4, "lowering": "recorded"},
-    "nuts native": {"num_warmup": 400, "num_samples": 1500, "thinning": 100, "num_chains": 2, "seed": 4, "lowering": "native"},
+    "nuts native": {"num_warmup": 400, "num_samples": 1500, "thinning": 400, "num_chains": 2, "seed": 4, "lowering": "native"},
 }
 LONG = {
     "svi": {"num_steps": 12_000, "num_samples": 200, "seed": 4},
