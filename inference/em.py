@@ -77,8 +77,9 @@ class EM(SteppingEngine):
 
     A normal mixture's likelihood has no maximum (a component on one datum): a run that goes there is stopped, told of by the site's
     name, and kept only if all do. Errors: EngineError (a continuous site inside the data plate on which others depend, minibatches,
-    nothing to maximise over, too many coordinates that depend on one another), and what LogDensity raises. 272 x 2 data, two components of any covariance, one start: 0.5 ms for a step
-    without leaps on one core (scikit-learn's: 0.5 ms), after 2 s of compiling when such a program is first seen.
+    nothing to maximise over, too many coordinates that depend on one another), and what LogDensity raises. 272 x 2 data, two components
+    of any covariance, one start: 0.5 ms for a step without leaps on one core (scikit-learn's: 0.5 ms), after 2 s of compiling when such
+    a program is first seen.
     """
 
     priors: bool = True
