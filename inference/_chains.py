@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..engine import Run, SteppingEngine, drive, require_positive
+from ..engine import Run, SteppingEngine, drive, require_all_rows, require_positive
 from ..errors import EngineError, PpgenWarning
 from ..keys import Key
 from ..posterior import Posterior, require_memory
@@ -119,6 +119,7 @@ class ChainEngine(SteppingEngine):
             raise EngineError(f"{type(self).__name__} moves continuous sites, and {names} are discrete; Enumeration draws them exactly")
 
     def target(self, program: Program, dtype: torch.dtype) -> LogDensity:
+        require_all_rows(self, program)
         return LogDensity(program, dtype=dtype, lowering=self.lowering)
 
     def moved(self, program: Program) -> list[str]:

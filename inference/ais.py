@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..annealing import Annealed, Bridge, Evidence, anneal, anneal_back, inverse_temperatures
-from ..engine import Engine, require_positive
+from ..engine import Engine, require_all_rows, require_positive
 from ..errors import EngineError, NameNotFoundError
 from ..keys import Key
 from ..posterior import Posterior, require_memory
@@ -124,6 +124,7 @@ class AIS(Engine):
         program = Program.of(program, *args, **kwargs).copy()
         if not program.latent:
             raise EngineError(f"AIS has nothing to sample: program {program.name!r} has no latent site")
+        require_all_rows(self, program)
         return program
 
     def _bridge(self, program: Program) -> tuple[LogDensity, HamiltonianBridge]:

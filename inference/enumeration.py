@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..conditionals import Conditionals
 from ..drawing_back import Drawing
-from ..engine import Engine, require_positive
+from ..engine import Engine, require_all_rows, require_positive
 from ..errors import CostError, EngineError, ZeroProbabilityError
 from ..keys import Key
 from ..posterior import Posterior, require_memory
@@ -106,6 +106,7 @@ class Enumeration(Engine):
                 f"Enumeration sums over discrete sites, and {', '.join(map(repr, continuous))} of program {program.name!r} are continuous; "
                 "hold them at values by pyro.poutine.condition, or use NUTS, which sums the discrete ones out and draws them back"
             )
+        require_all_rows(self, program)
         return program
 
     def _conditionals(self, program: Program) -> Conditionals:

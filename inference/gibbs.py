@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..engine import Advance, Interrupt, require_positive
+from ..engine import Advance, Interrupt, require_all_rows, require_positive
 from ..errors import EngineError, StartError
 from ..keys import START, Key, nth
 from ..program import Program
@@ -93,6 +93,7 @@ class Gibbs(HamiltonianEngine):
             )
 
     def target(self, program: Program, dtype: torch.dtype) -> HeldDensity:
+        require_all_rows(self, program)
         density = HeldDensity(program, dtype=dtype, lowering=self.lowering)
         density.plan(self.discrete)
         if self.discrete == "joint" and density.order is None:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..bounds import inputs_of
 from ..diagnostics import smooth
-from ..engine import Engine, require_positive
+from ..engine import Engine, require_all_rows, require_positive
 from ..errors import (
     CostError,
     DataError,
@@ -90,6 +90,7 @@ class ImportanceSampling(Engine):
         program = Program.of(program, *args, **kwargs).copy()
         if not program.latent:
             raise EngineError(f"ImportanceSampling has nothing to sample: program {program.name!r} has no latent site")
+        require_all_rows(self, program)
         require_memory(program, 1, self.num_samples, self.keep)
         density = self._density(program)
         ready = time.perf_counter()

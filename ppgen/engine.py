@@ -30,7 +30,7 @@ from .program import Program
 from .progress import progress_bar
 from .provenance import fingerprint, plain
 
-__all__ = ["Block", "Engine", "Nothing", "Run", "SteppingEngine", "Target", "drive", "require_positive"]
+__all__ = ["Block", "Engine", "Nothing", "Run", "SteppingEngine", "Target", "drive", "require_all_rows", "require_positive"]
 
 BLOCK = 0.5  # seconds that a block should take
 SAVE_EVERY = 2.0  # seconds between checkpoints, at most
@@ -347,3 +347,13 @@ def require_positive(engine: Engine, *names: str) -> None:
         value = getattr(engine, name)
         if not (isinstance(value, int) and value >= 1):
             raise EngineError(f"{type(engine).__name__}: {name} must be a whole number of at least 1, got {value!r}")
+
+
+def require_all_rows(engine: Engine, program: Program) -> None:
+    """Raise EngineError for a program that shows some rows of a plate: what comes of the ones that it happens to show is no posterior."""
+    for plate in program.plates.values():
+        if plate.subsample_size < plate.size:
+            raise EngineError(
+                f"{type(engine).__name__} needs all rows at every step, and plate {plate.name!r} shows {plate.subsample_size} of "
+                f"{plate.size}; leave subsample_size out of the plate, or take SVI, or Langevin with batch_size"
+            )

@@ -239,6 +239,22 @@ def test_wrong_data_raise_with_site_and_row(engine: str) -> None:
 
 
 @EVERY
+def test_all_rows_count(engine: str) -> None:
+    """A program that shows some of its rows has the posterior of all of them, or the engine says that it must see all."""
+
+    def in_part(x: Tensor) -> None:
+        loc = pyro.sample("loc", dist.Normal(30.0, 20.0))
+        with pyro.plate("data", len(x), subsample_size=4) as rows:
+            pyro.sample("x", dist.Normal(loc, 5.0), obs=x[rows])
+
+    found = settled(engine, in_part, torch.tensor([31.0, 33.0, 30.0, 34.0, 49.0, 47.0, 50.0, 46.0]))
+    if isinstance(found, Posterior):
+        assert float(found.draws["loc"].mean()) == pytest.approx(40.0, abs=3.0)  # and 32 of the first four rows
+    else:
+        assert isinstance(found, PpgenError)
+
+
+@EVERY
 def test_a_program_without_latent_sites(engine: str) -> None:
     """Its parameters are learned, or the engine says that there is nothing for it to do."""
     result = settled(engine, learnable, DATA, settings={"learning_rate": 0.5})
