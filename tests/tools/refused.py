@@ -155,6 +155,13 @@ def event_over_a_batch() -> None:
     pyro.sample("x", dist.Normal(loc[z], 1.0).to_event(1), obs=tensor([1.0, 2, 0]))
 
 
+def a_label_with_a_dimension_more() -> None:
+    change = pyro.sample("change", dist.Categorical(ones(4) / 4))
+    rate = torch.where(torch.arange(4) < change.unsqueeze(-1), 5.0, 2.0)
+    with pyro.plate("times", 4):
+        pyro.sample("x", dist.Poisson(rate), obs=tensor([6.0, 4.0, 1.0, 2.0]))
+
+
 def uneven_scales() -> None:
     k = pyro.sample("k", dist.Categorical(tensor([0.3, 0.7])))
     with pyro.plate("n", 10, subsample_size=2):
@@ -265,6 +272,11 @@ REFUSED: dict[str, tuple[Case, type[Exception], str]] = {
     "picked_from_a_plate": (Case(picked_from_a_plate), EliminationError, r"z is enumerated.*IndexError.*refused.py.* mix"),
     "support_of_a_label": (Case(support_of_a_label), EliminationError, r"support of site 'b' depends on an enumerated"),
     "sibling_plates": (Case(sibling_plates), EliminationError, r"h, v of different plates meet inside columns, rows"),
+    "a_label_with_a_dimension_more": (
+        Case(a_label_with_a_dimension_more),
+        EliminationError,
+        r"'x': .*shape \(4, 1, 4\).*dimension -3 is none of theirs \('change'\).*unsqueeze",
+    ),
     "uneven_scales": (Case(uneven_scales), EliminationError, r"k, x .*different scales"),
     "no_finite_support": (Case(no_finite_support), EliminationError, r"'k' is discrete \(Poisson\)"),
     "too_many_meet": (Case(too_many_meet), CostError, r"z0.* needs .* GiB.*refused.py"),
