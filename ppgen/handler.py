@@ -233,10 +233,11 @@ class Evaluation(EnumMessenger):
             if self.enumerate_dim is not None and d <= self.enumerate_dim:
                 site = self.enumerated.get(ids.get(d, -1))
                 if wide and site is None:
+                    theirs = ", ".join(map(repr, self.enumerated.values()))
                     raise EliminationError(
                         f"site {name!r}: its log density has shape {tuple(log_prob.shape)} where discrete sites are enumerated, and "
-                        f"dimension {d} is none of theirs ({', '.join(map(repr, self.enumerated.values()))}). Discrete values have dimensions of "
-                        "their own, left of all plates: index and compare with them as they are, without unsqueeze or reshape"
+                        f"dimension {d} is none of theirs ({theirs}). Discrete values have dimensions of their own, left of all plates: "
+                        "index and compare with them as they are, without unsqueeze or reshape"
                     )
                 names.append(site if wide or site in self.single else None)
             elif chain and not wide:
