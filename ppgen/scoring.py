@@ -4,6 +4,8 @@ A datum is one index of the data plate. What its log probability depends on besi
 
     nothing, or discrete sites inside the data plate     exact, by summing out
     latent sites outside the data plate, with draws      log of the mean over draws, an estimate
+    all latent sites, where there is no data plate       what is observed is one datum, and its score the log evidence: exact in closed
+                                                         form, else a bound by the guide, as in the next line
     continuous latent sites inside the data plate        drawn from the guide z ~ q, with weights w = p(x, z) / q(z):
         elbo          E[log w]                           lower bound
         iwae          E[log of the mean of a group]      lower bound, rising with the group's size
@@ -26,8 +28,9 @@ from torch import Tensor
 
 from .datum_bridge import DatumBridge
 from .diagnostics import mcse_mean
-from .errors import GuideError, NameNotFoundError, PpgenWarning, ScoreError
+from .errors import CostError, EliminationError, GuideError, NameNotFoundError, PpgenWarning, ScoreError
 from .keys import PREDICT, nth
+from .one_datum import OneDatum
 from .program import Program, Site
 from .recording import Recording
 from .simulation import simulate
@@ -95,6 +98,8 @@ def score_with_draws(program: Program, draws: Mapping[str, Tensor], *, method: s
     Raises ScoreError (what cannot be scored, or not by this method), NameNotFoundError (no such method), GuideError.
     """
     _check_method(method)
+    if program.data_plate is None:
+        return _of_one_datum(OneDatum(program), method, num_particles, seed)
     data = _Data(program)
     by = _method(data, draws, method)
     if by in WEIGHTED:
@@ -104,6 +109,34 @@ def score_with_draws(program: Program, draws: Mapping[str, Tensor], *, method: s
         value, error = _averaged(data.log_likelihood({s.name: data.fitting(s, draws[s.name]) for s in data.outside}))
     kind = "exact" if by == "exact" else WEIGHTED.get(by, "estimate")
     return Score(value, "up to a constant" if data.unnormalised else kind, error)
+
+
+def _of_one_datum(data: OneDatum, method: str | None, num_particles: int, seed: int) -> Score:
+    """Unasked by its bound, for its weights are those of all that is latent at once, and a mean of them rests on few."""
+    by, exact = method or "elbo", _exact(data, method)
+    if exact is not None:
+        value, error, kind = exact, torch.zeros_like(exact), "exact"
+    elif by == "ais":
+        raise ScoreError(f"what {data.program.name!r} observes is one datum, as it has no data plate; run the engine AIS for its evidence")
+    else:
+        _check_particles(num_particles)
+        (value, error), kind = weighted(by, data.log_weights(num_particles, seed)), WEIGHTED[by]
+    return Score(value, "up to a constant" if data.unnormalised else kind, error)
+
+
+def _exact(data: OneDatum, method: str | None) -> Tensor | None:
+    """Where it is asked for, or unasked where it is to be had."""
+    if method not in (None, "exact"):
+        return None
+    try:
+        value = data.exact()
+    except (CostError, EliminationError):
+        if method == "exact":
+            raise
+        return None
+    if value is None and method == "exact":
+        raise ScoreError(f"the evidence of {data.program.name!r} is not known in closed form; leave method out")
+    return value
 
 
 def _check_method(method: str | None) -> None:
@@ -155,12 +188,7 @@ class _Data:
     """
 
     def __init__(self, program: Program):
-        if program.data_plate is None:
-            raise ScoreError(
-                f"program {program.name!r} has no data plate, so there is no datum to score: put all sites that it observes by obs= "
-                "(a site held by condition is no datum) inside one plate"
-            )
-        plate = program.plates[program.data_plate]
+        plate = program.plates[str(program.data_plate)]
         if plate.subsample_size < plate.size:
             raise ScoreError(
                 f"plate {plate.name!r} shows {plate.subsample_size} of its {plate.size} rows at a time; score the program without "

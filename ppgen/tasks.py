@@ -81,7 +81,8 @@ def score(
     seed: int = 0,
     **kwargs: Any,
 ) -> Score:
-    """log p of each datum, (N,) nats, with its kind and standard error.
+    """log p of each datum, (N,) nats, with its kind and standard error. What a program without a data plate observes (a graph, one
+    sequence) is one datum, whose score is the log evidence: (1,).
 
     program   with latent sites outside the data plate: a Posterior, over whose draws p is averaged, or the program with these
               sites held by `pyro.poutine.condition` (the priors of held sites are not counted). A Posterior without arguments
@@ -89,7 +90,8 @@ def score(
     method    exact; or where continuous latent sites stand inside the data plate elbo, iwae, importance or ais, with the family's
               guide (the model's own conditionals where there is none) and `num_particles` draws of it; None: exact where
               that is possible, else importance. ais takes about 1000 gradients a particle, and is the one that a guide far from
-              the posterior does not spoil; like importance it is low on average, by half its squared standard error
+              the posterior does not spoil; like importance it is low on average, by half its squared standard error. Of one datum
+              None is exact where the family knows the evidence, else elbo
 
     Raises ScoreError (why it cannot be scored, and what to do), RecordingError, GuideError, SupportError.
     """

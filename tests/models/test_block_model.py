@@ -12,7 +12,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from ppgen import sample
+from ppgen import sample, score
 from ppgen.diagnostics import ess_and_rhat
 from ppgen.errors import CostError, DataError, EliminationError, NameNotFoundError, PpgenError, PpgenWarning, ProgramError
 from ppgen.inference import NUTS, SVI, Gibbs, ImportanceSampling
@@ -201,6 +201,27 @@ def test_the_bound_is_the_pairs_and_lies_below_the_evidence(name: str) -> None:
     assert error < 0.02
     assert bound < float(family.exact(graph)["log_evidence"])
     assert "cannot be summed out" in posterior.provenance["draws"]
+
+
+@pytest.mark.parametrize("name", ["bernoulli", "degrees", "directed"])
+def test_a_graph_has_a_score(name: str) -> None:
+    """One number: the evidence by all labelings where they can be gone through, else the bound of the learned guide, below it."""
+    family, graph = FAMILIES[name]
+    posterior = SVI(num_steps=150, num_samples=10, learning_rate=0.05, progress=False).run(family, graph)
+    exact, bound = score(posterior), score(posterior, method="elbo", num_particles=20_000)
+    assert (exact.kind, exact.value.shape, bound.kind) == ("exact", (1,), "lower bound")
+    assert exact.total == pytest.approx(float(family.exact(graph)["log_evidence"]), abs=1e-9)
+    assert abs(bound.total + float(posterior.losses[-1])) < 4.5 * float(bound.standard_error) + 2e-3
+    assert bound.total < score(posterior, method="iwae", num_particles=20_000).total < exact.total
+
+
+def test_a_graph_of_many_labelings_is_bounded() -> None:
+    posterior = SVI(num_steps=200, num_samples=10, progress=False).run(StochasticBlockModel(2, like=KARATE, weight=None), KARATE)
+    found = score(posterior)
+    assert found.kind == "lower bound"
+    assert abs(found.total + float(posterior.losses[-1])) < 4.5 * float(found.standard_error) + 2e-3
+    with pytest.raises(CostError, match=r"2\^34"):
+        score(posterior, method="exact")
 
 
 def test_sure_communities_make_the_bound_the_collapsed_evidence() -> None:

@@ -288,7 +288,12 @@ def test_latent_sites_on_both_sides_of_the_plate_are_refused() -> None:
 
 
 def no_plate(x: Tensor) -> None:
-    pyro.sample("x", dist.Normal(50.0, 4.0).expand([len(x)]).to_event(1), obs=x)
+    mu = pyro.sample("mu", dist.Normal(50.0, 9.0))
+    pyro.sample("x", dist.Normal(mu, 4.0).expand([len(x)]).to_event(1), obs=x)
+
+
+def nothing_observed(x: Tensor) -> None:
+    pyro.sample("mu", dist.Normal(x.mean(), 9.0))
 
 
 def half_shown(x: Tensor) -> None:
@@ -299,7 +304,8 @@ def half_shown(x: Tensor) -> None:
 @pytest.mark.parametrize(
     ("program", "words"),
     [
-        (no_plate, r"program 'no_plate' has no data plate, so there is no datum to score"),
+        (no_plate, r"program 'no_plate' has no data plate, so all that it observes is one datum, and no guide.*inside one plate"),
+        (nothing_observed, r"'nothing_observed' observes nothing by obs=, so there is no datum to score"),
         (half_shown, r"plate 'data' shows 2 of its 5 rows at a time"),
     ],
 )
@@ -324,6 +330,101 @@ def test_methods_that_do_not_exist_or_do_not_apply() -> None:
         score(Encoded(0.4, 0.3), FEATURES, method="exact")
     with pytest.raises(ScoreError, match="num_particles must be at least 20, got 5"):
         score(Encoded(0.4, 0.3), FEATURES, num_particles=5)
+
+
+# One datum: programs without a data plate
+
+
+class Shared(Family):
+    """z ~ N(0, 3^2); x ~ N(2 z + 10, 0.5^2), all of x at once: a normal whose entries have one z. The guide is normal."""
+
+    def __init__(self, off: float = 0.0):
+        super().__init__()
+        self.off = nn.Parameter(torch.tensor(off))  # sds from the exact mean
+
+    def model(self, x: Tensor | None = None, context: Tensor | None = None, *, size: int | None = None) -> Tensor:
+        z = pyro.sample("z", dist.Normal(0.0, 3.0))
+        return pyro.sample("x", dist.Normal(2 * z + 10, 0.5).expand([4 if x is None else len(x)]).to_event(1), obs=x)
+
+    def guide(self, x: Tensor | None = None, context: Tensor | None = None, *, size: int | None = None) -> None:
+        precision = 1 / 9 + len(x) * 4 / 0.25
+        pyro.sample("z", dist.Normal((2 * (x - 10) / 0.25).sum() / precision + self.off * precision**-0.5, precision**-0.5))
+
+
+class Known(Shared):
+    def exact(self, x: Tensor, context: Tensor | None = None) -> dict:
+        return {"log_evidence": shared_evidence(x)}
+
+
+def shared_evidence(x: Tensor) -> Tensor:
+    covariance = 36.0 * torch.ones(len(x), len(x)) + 0.25 * torch.eye(len(x))
+    return dist.MultivariateNormal(torch.full((len(x),), 10.0).double(), covariance.double()).log_prob(x.double())
+
+
+TOGETHER = torch.tensor([14.2, 13.7, 14.9, 13.4])
+
+
+def test_the_evidence_of_one_datum_is_bounded_by_the_guide() -> None:
+    evidence = float(shared_evidence(TOGETHER))
+    for method in ("elbo", "iwae", "importance"):
+        exact = score(Shared(), TOGETHER, method=method, num_particles=40)
+        assert exact.value.shape == (1,)
+        assert exact.total == pytest.approx(evidence, abs=1e-4)
+    off = {m: score(Shared(0.5), TOGETHER, method=m, num_particles=4000) for m in (None, "elbo", "iwae", "importance")}
+    assert [s.kind for s in off.values()] == ["lower bound", "lower bound", "lower bound", "estimate"]
+    assert torch.equal(off[None].value, off["elbo"].value)
+    divergence = 0.125  # half the square of 0.5 sds
+    assert abs(off["elbo"].total - (evidence - divergence)) < 4 * float(off["elbo"].standard_error)
+    assert abs(off["importance"].total - evidence) < 4 * float(off["importance"].standard_error)
+    assert evidence - divergence < off["iwae"].total < evidence + 4 * float(off["iwae"].standard_error)
+
+
+def test_the_evidence_of_one_datum_that_a_family_knows_is_exact() -> None:
+    for method in (None, "exact"):
+        found = score(Known(0.5), TOGETHER, method=method)
+        assert (found.kind, found.total, float(found.standard_error)) == ("exact", pytest.approx(float(shared_evidence(TOGETHER))), 0.0)
+    assert score(Known(0.5), TOGETHER, method="elbo").kind == "lower bound"
+    with pytest.raises(ScoreError, match="'Shared' is not known in closed form; leave method out"):
+        score(Shared(), TOGETHER, method="exact")
+    with pytest.raises(ScoreError, match="run the engine AIS"):
+        score(Shared(), TOGETHER, method="ais")
+    with pytest.raises(ScoreError, match="at least 20, got 5"):
+        score(Shared(), TOGETHER, num_particles=5)
+
+
+def test_a_posterior_of_one_datum_is_scored_by_what_was_learned() -> None:
+    posterior = SVI(num_steps=300, num_samples=10, learning_rate=0.05, progress=False).run(Shared(3.0), TOGETHER)
+    assert score(Shared(3.0), TOGETHER).total == pytest.approx(float(shared_evidence(TOGETHER)) - 4.5, abs=0.3)
+    assert score(posterior).total == pytest.approx(float(shared_evidence(TOGETHER)), abs=0.02)
+    another = TOGETHER - 5.0
+    assert score(posterior, another).total == pytest.approx(float(shared_evidence(another)), abs=0.02)
+
+
+def weather(x: Tensor, prior: float = 0.2) -> None:
+    """Two states a day, seen through an instrument; neither days nor data in a plate."""
+    wet: Tensor | float = pyro.sample("wet_0", dist.Bernoulli(prior))
+    for t in range(len(x)):
+        pyro.sample(f"x_{t}", dist.Normal(20.0 - 6.0 * wet, 3.0), obs=x[t])
+        wet = pyro.sample(f"wet_{t + 1}", dist.Bernoulli(0.2 + 0.5 * wet))
+
+
+def test_one_datum_of_discrete_sites_is_summed_out() -> None:
+    x = torch.tensor([21.0, 13.5, 15.0])
+    total = 0.0
+    for days in itertools.product([0.0, 1.0], repeat=4):
+        p = 0.2 if days[0] else 0.8
+        for t in range(3):
+            p *= float(dist.Normal(20.0 - 6.0 * days[t], 3.0).log_prob(x[t]).exp())
+            p *= (0.2 + 0.5 * days[t]) if days[t + 1] else 1 - (0.2 + 0.5 * days[t])
+        total += p
+    found = score(weather, x)
+    assert found.kind == "exact"
+    assert found.total == pytest.approx(math.log(total), abs=1e-5)
+    with pytest.raises(ScoreError, match=r"'wet_1' are held by condition.*pyro\.poutine\.do"):
+        score(pyro.poutine.condition(weather, {"wet_1": torch.tensor(1.0)}), x)
+    held = {f"wet_{t}": torch.tensor(float(t % 2)) for t in range(4)}
+    expected = sum(float(dist.Normal(20.0 - 6.0 * (t % 2), 3.0).log_prob(x[t])) for t in range(3))
+    assert score(pyro.poutine.condition(weather, held), x).total == pytest.approx(expected, abs=1e-5)
 
 
 # Comparing scores
