@@ -12,10 +12,13 @@ SHORT = {
     "svi": {"num_steps": 3000, "num_samples": 200, "seed": 4},
     "nuts": {"num_warmup": 400, "num_samples": 1500, "num_chains": 2, "seed": 4, "lowering": "recorded"},
     "nuts native": {"num_warmup": 400, "num_samples": 1500, "thinning": 400, "num_chains": 2, "seed": 4, "lowering": "native"},
+    "gibbs": {"num_warmup": 200, "num_samples": 2000, "num_chains": 2, "seed": 4, "lowering": "recorded", "discrete": "sweep"},
+    "gibbs native": {"num_warmup": 400, "num_samples": 1500, "thinning": 300, "num_chains": 2, "seed": 4, "discrete": "joint"},
 }
 LONG = {
     "svi": {"num_steps": 12_000, "num_samples": 200, "seed": 4},
     "nuts": {"num_warmup": 600, "num_samples": 5000, "num_chains": 2, "seed": 4, "lowering": "recorded"},
+    "gibbs": {"num_warmup": 400, "num_samples": 6000, "num_chains": 2, "seed": 4, "lowering": "recorded", "discrete": "sweep"},
 }
 
 
