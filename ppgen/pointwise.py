@@ -21,8 +21,8 @@ class PointwiseLogLikelihood(NamedTuple):
 
     values   site -> (chains, draws, *batch), nats; with a data plate one entry named by it, (chains, draws, N)
     plate    the data plate, None where the observed sites have none in common
-    kind     conditional: continuous latent sites inside the data plate are held at their draws; joint: and their own density
-             is counted; marginal: there are none
+    kind     conditional: latent sites inside the data plate, continuous ones or discrete ones that cannot be summed out, are held at
+             their draws; joint: and the density of the continuous ones is counted; marginal: there are none
     """
 
     values: dict[str, Tensor]
@@ -35,7 +35,7 @@ def log_likelihood_at(
 ) -> PointwiseLogLikelihood:
     """values: latent site -> (*lead, *shape). Raises ProgramError, SupportError."""
     plate = program.data_plate
-    local = any(s.continuous and plate in s.plates for s in program.latent)
+    local = any(plate in s.plates and (s.continuous or s.name in reading.holding.sites) for s in program.latent)
     kind = ("joint" if joint else "conditional") if local else "marginal"
     pointwise = Pointwise(program, reading, joint)
     count = math.prod(lead)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .discovery import closest
-from .errors import CheckpointError, CostError, EngineError, NameNotFoundError, PpgenError, ProgramError
+from .errors import CheckpointError, CostError, EliminationError, EngineError, NameNotFoundError, PpgenError, ProgramError
 from .folder import VERSION, checked, read_json, read_tensors, write_json, write_tensors
 from .program import Program
 from .targets import LogDensity, PointwiseLogLikelihood
@@ -131,8 +131,16 @@ class Posterior:
         return self.program
 
     def log_likelihood(self) -> PointwiseLogLikelihood:
-        """Of each datum at each draw, nats. Raises ProgramError (no program), RecordingError."""
-        return self.density.log_likelihood(self.draws)
+        """Of each datum at each draw, nats. Where discrete sites cannot be summed out all of them are held at their draws, so the kind is
+        `conditional` where one of them is inside the data plate. Raises ProgramError (no program), RecordingError, and where these sites
+        have no draws EliminationError, CostError."""
+        try:
+            return self.density.log_likelihood(self.draws)
+        except (EliminationError, CostError):
+            held = self._program.discrete
+            if not set(held) <= set(self.draws):
+                raise
+        return LogDensity(self._program, held=held, compiled=False).log_likelihood(self.draws)
 
     def predict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """New data, one set for each draw: site -> (chains, draws, *shape).

@@ -9,12 +9,13 @@ import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
+import scipy.stats
 import torch
 from torch import Tensor
 
 import ppgen
 from ppgen.diagnostics import ess_and_rhat
-from ppgen.errors import EngineError, PpgenWarning, SupportError
+from ppgen.errors import EliminationError, EngineError, PpgenWarning, SupportError
 from ppgen.inference import NUTS, Gibbs
 from ppgen.posterior import Posterior
 from ppgen.program import Program
@@ -262,6 +263,46 @@ def test_refusals_name_the_reason() -> None:
 
 
 # Held sites
+
+
+def free_rates(linked: Tensor) -> None:
+    rate = pyro.sample("rate", dist.Beta(1.0, 2.0).expand([2]).to_event(1))
+    with pyro.plate("nodes", 8):
+        z = pyro.sample("z", dist.Bernoulli(0.4))
+    with pyro.plate("pairs", len(linked)):
+        pyro.sample("linked", dist.Bernoulli(rate[(z[PAIRS[0]] != z[PAIRS[1]]).long()]), obs=linked)
+
+
+def blurred(x: Tensor) -> None:
+    with pyro.plate("data", len(x)):
+        s = pyro.sample("s", dist.Bernoulli(0.45))
+        pyro.sample("x", dist.Normal(30.0 + 12.0 * s, 5.0), obs=x)
+    pyro.factor("energy", 0.3 * (s[1:] * s[:-1]).sum())
+
+
+def test_log_likelihoods_where_discrete_sites_cannot_be_summed_out() -> None:
+    """They are held at their draws: those outside of the data plate as any site there, those inside of it said to be."""
+    settings = {"num_samples": 50, "num_chains": 2, "num_warmup": 50, "progress": False}
+    links = Gibbs(**settings).run(free_rates, LINKED)
+    found, draws = links.log_likelihood(), links.draws
+    between = draws["z"][..., PAIRS[0]] != draws["z"][..., PAIRS[1]]
+    p = torch.where(between, draws["rate"][..., 1:], draws["rate"][..., :1])
+    assert (found.kind, found.plate) == ("marginal", "pairs")
+    assert torch.allclose(found.values["pairs"], torch.where(LINKED > 0, p, 1 - p).log(), atol=1e-5)
+    x = torch.tensor([30.0, 55.0, 21.0])
+    counts = Gibbs(**settings).run(counted, x)
+    found = counts.log_likelihood()
+    p = (counts.draws["arrived"].double() / 10 - 6.0).sigmoid()
+    expected = scipy.stats.binom.logpmf(x.numpy(), 1000, p.numpy())
+    assert (found.kind, found.plate) == ("conditional", "data")
+    np.testing.assert_allclose(found.values["data"].numpy(), expected, rtol=1e-4, atol=1e-3)
+    blur = Gibbs(**{**settings, "num_warmup": 0}).run(blurred, x)
+    found = blur.log_likelihood()
+    expected = scipy.stats.norm.logpdf(x.numpy(), 30.0 + 12.0 * blur.draws["s"].numpy(), 5.0)
+    assert (found.kind, found.plate) == ("conditional", "data")
+    np.testing.assert_allclose(found.values["data"].numpy(), expected, rtol=1e-5)
+    with pytest.raises(EliminationError, match="'arrived' is discrete"):
+        Gibbs(keep=("rate",), **settings).run(counted, x).log_likelihood()
 
 
 def test_held_values_are_inputs() -> None:

@@ -338,6 +338,19 @@ def test_engines_that_sum_out_say_why_they_cannot() -> None:
         ImportanceSampling().run(family, graph)
 
 
+def test_the_log_likelihood_of_a_graph_is_one_number_a_draw() -> None:
+    family, graph = FAMILIES["degrees"]
+    posterior = SVI(num_steps=50, num_samples=30, progress=False).run(family, graph)
+    found, draws = posterior.log_likelihood(), posterior.draws
+    pairs, edges = Pairs(2, False, family.outward.double(), family.inward.double()), family._edges(graph)
+    expected = [
+        float(BlockGraph(draws["community"][0, d], draws["blocks"][0, d].double(), pairs, multiple=True).log_prob(edges)) for d in range(30)
+    ]
+    assert (found.kind, found.plate, found.values["graph"].shape) == ("marginal", None, (1, 30))
+    assert found.values["graph"][0].tolist() == pytest.approx(expected, rel=1e-5)
+    assert posterior.to_arviz().log_likelihood["graph"].shape == (1, 30)
+
+
 def test_labels_switched_at_random_are_named_alike_again() -> None:
     family = StochasticBlockModel(3, like=KARATE, weight=None, degree_corrected=True)
     posterior = SVI(num_steps=100, num_samples=200, progress=False).run(family, KARATE)
