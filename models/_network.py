@@ -1,9 +1,11 @@
 """Graphs as families take them: of networkx, or a tensor of edges. What does not fit is refused by node, edge or row."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import networkx as nx
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,7 +81,7 @@ def _count(a: Any, b: Any, weight: Any, multiple: bool, name: str) -> int:
             f"edge ({a!r}, {b!r}) has {name} {weight!r}: with kind='bernoulli' two nodes have one edge or none; take kind='poisson', or "
             f"weight=None to leave weights aside"
         )
-    if weight < 0 or weight != int(weight):
+    if not (isinstance(weight, int | float | np.number) and 0 <= weight < math.inf and weight == int(weight)):
         raise DataError(f"edge ({a!r}, {b!r}) has {name} {weight!r}, which is no number of edges; weight=None leaves weights aside")
     return int(weight)
 

@@ -81,12 +81,12 @@ class StochasticBlockModel(Family):
             raise ProgramError("degree_corrected goes with kind='poisson': a degree times a probability may exceed 1")
         if degree_corrected and like is None:
             raise ProgramError("degree_corrected takes the degrees of `like`; give the graph")
-        if num_communities < 1:
-            raise ProgramError(f"num_communities must be at least 1, got {num_communities}")
-        self.num_communities, self.kind, self.directed, self.weight = num_communities, kind, directed, weight
+        self.num_communities, self.kind, self.directed, self.weight = _whole(num_communities), kind, directed, weight
         self.degree_corrected = degree_corrected
         self.nodes: tuple[Any, ...] = ()
         known = None if like is None else self._read(like, num_nodes)
+        if known is not None and num_nodes not in (None, len(known.nodes)):
+            raise DataError(f"num_nodes is {num_nodes}, and the graph has {len(known.nodes)} nodes; leave one of them out")
         self.nodes = known.nodes if known is not None else tuple(range(num_nodes or 0))
         if not self.nodes:
             raise ProgramError("give the graph (like=) or num_nodes: the guide has probabilities for each node")
@@ -125,6 +125,8 @@ class StochasticBlockModel(Family):
 
     def _edge_prior(self, given: tuple[float, float] | None, known: Network | None) -> tuple[float, float]:
         if given is not None:
+            if len(given) != 2:
+                raise ProgramError(f"edge_prior must be two numbers, of the Beta or Gamma law of `blocks`; got {given}")
             return positive("edge_prior", given[0]), positive("edge_prior", given[1])
         if self.kind == "bernoulli" or self.degree_corrected or known is None:
             return 1.0, 1.0
@@ -260,3 +262,9 @@ class StochasticBlockModel(Family):
         if known is None or k == 1:
             return 0.1 * torch.randn(n, k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         return best_start(self._collapsed(), known.edges, guesses(known.edges, n, k, seed, RANDOM), seed)
+
+
+def _whole(number: Any) -> int:
+    if not isinstance(number, int | np.integer) or number < 1:
+        raise ProgramError(f"num_communities must be a whole number, at least 1; got {number}")
+    return int(number)

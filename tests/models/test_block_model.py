@@ -396,7 +396,11 @@ def test_a_drawn_graph_is_data() -> None:
     ("settings", "error", "message"),
     [
         ({"num_communities": 35, "like": KARATE, "weight": None}, DataError, "35, more than the 34 nodes"),
-        ({"num_communities": 0, "like": KARATE}, ProgramError, "at least 1, got 0"),
+        ({"num_communities": 0, "like": KARATE}, ProgramError, "at least 1; got 0"),
+        ({"num_communities": 2.5, "like": KARATE}, ProgramError, "whole number, at least 1; got 2.5"),
+        ({"num_nodes": 3, "like": KARATE, "weight": None}, DataError, "num_nodes is 3, and the graph has 34"),
+        ({"like": KARATE, "weight": None, "edge_prior": (1.0,)}, ProgramError, "edge_prior must be two numbers"),
+        ({"like": nx.Graph([(0, 1, {"weight": math.nan})])}, DataError, r"\(0, 1\) has weight nan"),
         ({}, ProgramError, "like="),
         ({"degree_corrected": True, "num_nodes": 5}, ProgramError, "degrees of `like`"),
         ({"degree_corrected": True, "kind": "bernoulli", "like": KARATE}, ProgramError, "kind='poisson'"),
@@ -404,7 +408,11 @@ def test_a_drawn_graph_is_data() -> None:
         ({"like": KARATE}, DataError, r"\(0, 1\) has weight 4"),
         ({"like": KARATE, "directed": True}, DataError, "undirected"),
         ({"like": KARATE, "concentration": -1.0, "weight": None}, PpgenError, "concentration"),
-        ({"like": nx.Graph([(0, 1, {"weight": 0.5})]), "kind": "poisson"}, DataError, "no number of edges"),
+        *(
+            ({"like": nx.Graph([(0, 1, {"weight": w})]), "kind": "poisson"}, DataError, rf"\(0, 1\) has weight {w!r}, which is no number")
+            for w in (0.5, -1, math.nan, math.inf, "two", None)
+        ),
+        ({"like": nx.Graph([(0, 0), (0, 1)])}, DataError, "node 0 has an edge to itself"),
         ({"like": nx.MultiGraph([("a", "b"), ("a", "b")])}, DataError, r"\('a', 'b'\) comes more than once"),
         ({"like": nx.Graph()}, DataError, "no edge"),
     ],
