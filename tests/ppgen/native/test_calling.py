@@ -74,6 +74,12 @@ def outer(x):
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python takes an edit within one second and of equal length for no edit."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+
 @pytest.fixture
 def names() -> tuple[str, str]:
     return f"inner_{uuid.uuid4().hex}", f"outer_{uuid.uuid4().hex}"
