@@ -123,15 +123,22 @@ def test_a_law_in_the_plane_is_learned(name: str) -> None:
     torch.manual_seed(0)
     model = EnergyModel(like=x, hidden=(128, 128))
     engine = ContrastiveDivergence(
-        k=20, num_chains=1000, batch_size=1000, num_steps=1500, learning_rate=0.002, negative=Langevin(step_size=0.003), progress=False
+        k=20,
+        num_chains=1000,
+        batch_size=1000,
+        num_steps=1500,
+        learning_rate=0.002,
+        ema_decay=0.998,
+        negative=Langevin(step_size=0.003),
+        progress=False,
     )
     learned = engine.run(model, x).program.fn
     grid = learned.grid(401)
     weights = (grid.log_weights - learned._energy(grid.points.float()).detach()).softmax(0)
     drawn = grid.points[torch.multinomial(weights, 2000, replacement=True, generator=generator)].float()
-    assert mmd(drawn, fresh) < 10 * mmd_floor(fresh)
-    assert accuracy(drawn, fresh).value < 0.65
-    assert modes_held(name, drawn) > 0.5
+    assert mmd(drawn, fresh) < 4 * mmd_floor(fresh)
+    assert accuracy(drawn, fresh).value < 0.62
+    assert modes_held(name, drawn) > 0.6
 
 
 # Mistakes
