@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import EngineError
 from ..keys import Key
 from ._blocks import DONE, GAMMA, Averaging, Drawn, Sampler, Workshop, _row, _Work
 from ._held import HeldDensity
@@ -19,6 +20,7 @@ from ._trajectory import HEAD, HERE, JOB, POSITION, VALUE
 __all__ = ["ElementWorkshop", "HeldState"]
 
 Array = NDArray[Any]
+PROBES = 2  # gradients that tell the laws of continuous sites
 
 
 class HeldState(NamedTuple):
@@ -34,15 +36,23 @@ class ElementWorkshop(Workshop):
     """Where chains draw elements and trajectories in turn.
 
     order    of joint draws; None: sweeps, so many between two trajectories
+    still    continuous sites stay where they are; laws: from which they are drawn, where no trajectory is made
     """
 
     density: HeldDensity
 
     def __init__(
-        self, density: HeldDensity, sampler: Sampler, flag: NDArray[np.int64], threads: int | None, order: Order | None, sweeps: int
+        self,
+        density: HeldDensity,
+        sampler: Sampler,
+        flag: NDArray[np.int64],
+        threads: int | None,
+        order: Order | None,
+        sweeps: int,
+        still: bool = False,
     ):
         super().__init__(density, sampler, flag, threads)
-        self.order, self.sweeps, self.still = order, sweeps, density.dim == 0
+        self.order, self.sweeps, self.still, self.laws = order, sweeps, still or density.dim == 0, None if still else density.laws
         self.plan = _plan(density, order)
 
     def compile(self) -> None:
@@ -77,10 +87,15 @@ class ElementWorkshop(Workshop):
             elements.records["count"] = made - elements.records["made"]
             elements.records["stop"] = self.own.ctypes.data
             self._run(work, behind)
+        if elements.records["apart"].any():
+            raise EngineError(
+                "the continuous sites given the discrete ones have not the laws that they had where Gibbs looked at the start; use "
+                'continuous="trajectory"'
+            )
         drawn = work.read(made)
         held = torch.from_numpy(elements.draws[:, :made])
         steps = int(drawn.stats["n_steps"].sum()) if "n_steps" in drawn.stats else 0
-        self.density.evaluations = before + steps + made * len(everyone)
+        self.density.evaluations = before + steps + made * len(everyone) * (1 if self.laws is None else PROBES + 1)
         end = HeldState(*drawn.state, torch.from_numpy(elements.z.copy()))
         return drawn._replace(state=end, others={"held": held})  # type: ignore[arg-type]
 
@@ -172,6 +187,9 @@ class _Elements:
         records["steps"] = len(order.element) if order else 0
         records["wide"], records["fixed"], records["still"] = bool(t.wide), density.fixed, shop.still
         records["stop"] = shop.flag.ctypes.data
+        if (laws := shop.laws) is not None:
+            records["direct"] = True
+            records["link"], records["shift"], records["centre"] = (a.ctypes.data for a in (laws.link, laws.offset, laws.centre))
         self.workspaces: list[Any] = []
         if native:
             self._furnish(density)

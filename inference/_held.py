@@ -14,6 +14,7 @@ from ..program import Program
 from ..readings import RecordedReading
 from ..targets import POINTS, LogDensity
 from ._joint_draws import ALL_PRODUCTS, Order, order_of
+from ._laws import Laws, laws_of
 from ._layers import Layers, layers_of
 from ._tables import Tables, no_tables, tables_of
 from ._terms import Terms
@@ -33,6 +34,7 @@ class HeldDensity(LogDensity):
     tables   of the terms that few elements enter; order: of joint draws of all elements, None where there can be none, or where they
              cost so much more than a sweep that many sweeps are better
     layers   of elements that are drawn at once, where that is how a sweep goes
+    laws     of the continuous coordinates given the discrete ones, where all of them have one
     narrow   position (chains, dim), held numbers -> values of the terms that have tables, (chains, ...), rows of the covering array
              one after the other; wide: the sum of the others, (chains,). Machine code in that lowering, one chain at a time
     """
@@ -40,6 +42,7 @@ class HeldDensity(LogDensity):
     tables: Tables
     order: Order | None
     layers: Layers | None = None
+    laws: Laws | None = None
     narrow: Any
     wide: Any
 
@@ -86,10 +89,13 @@ class HeldDensity(LogDensity):
         """All terms, by the program itself."""
         return [self.reading.value_and_grad(*points)[0]]
 
-    def plan(self, how: str) -> None:
+    def plan(self, how: str, trajectories: bool = False) -> None:
         """Find the order of joint draws: at any price that fits (joint), where it is worth its price (auto), never (sweep, layers). And
-        layers, if asked for, or where a sweep would have to evaluate whole terms for every element."""
+        layers, if asked for, or where a sweep would have to evaluate whole terms for every element. And the laws of continuous
+        coordinates, unless trajectories are wanted."""
         begin = time.perf_counter()
+        if self.dim and not trajectories and self.lowering.name in ("native", "recorded"):
+            self.laws = laws_of(self)
         worth = WORTH * float(self.tables.offset[-1] + self.tables.sizes.sum())
         most = {"joint": ALL_PRODUCTS, "auto": min(ALL_PRODUCTS, worth), "sweep": 0.0, "layers": 0.0}[how]
         self.order = order_of(self.tables, most) if most else None

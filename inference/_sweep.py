@@ -16,13 +16,15 @@ from .. import keys
 from ..native import calling
 from ..native.calling import call, compiled, doubles, floats, integers, record
 from ..native.entry import entry
-from . import _metric, _normals, _trajectory, nuts
+from . import _direct, _laws, _metric, _normals, _trajectory, nuts
+from ._direct import compare, draw_directly, probe
 from ._trajectory import (
     FLOAT,
     HERE,
     LP,
     MADE,
     POSITION,
+    SCRATCH,
     VALUE,
     chance,
     copy,
@@ -39,10 +41,10 @@ from ._trajectory import GRADIENT as SLOPE_THERE
 __all__ = ["GRADIENT", "SWEEP", "TABLES", "WIDE", "resumable", "run"]
 
 GRADIENT, TABLES, WIDE = 0, 1, 2  # requests
-PICK, SIDE, LENGTH, ACCEPT = 8, 9, 10, 11  # streams of the key
+PICK, SIDE, LENGTH, ACCEPT = range(8, 12)  # streams of the key
 SCALES = 8  # jumps of 1 to 2^j, j below this
 
-CALLED = (keys, calling, _metric, _normals, _trajectory, nuts, sys.modules[__name__])
+CALLED = (keys, calling, _direct, _laws, _metric, _normals, _trajectory, nuts, sys.modules[__name__])
 
 # What a block of one chain works on. Fields without a comment are addresses of what Tables and Order call so
 SWEEP = np.dtype(
@@ -59,6 +61,9 @@ SWEEP = np.dtype(
         ("sweeps", "i8"), ("most", "i8"),  # how many; values that an element may have
         ("wide", "i8"), ("answer", "i8"),  # whether there are wide terms; address: their sum
         ("still", "i8"),  # whether continuous sites stay where they are
+        ("direct", "i8"),  # whether they are drawn from their laws, of which the next three addresses tell
+        ("link", "i8"), ("shift", "i8"), ("centre", "i8"),
+        ("apart", "i8"),  # draws at which the slope is not that of the laws
         ("fixed", "i8"), ("ready", "i8"),  # whether tables are the same wherever the chain is; whether they are there
         ("count", "i8"), ("made", "i8"), ("draws", "i8"), ("stop", "i8"),  # addresses: (count, elements), a flag
         ("table_code", "i8"), ("table_c", "i8"), ("table_k", "i8"), ("table_w", "i8"), ("table_m", "i8"),  # addresses
@@ -113,12 +118,22 @@ def chain(job_address, sweep_address, max_tree_depth):  # type: ignore[no-untype
         else:
             for request in visit(job_address, sweep_address):  # noqa: UP028  Numba has no `yield from`
                 yield request
-        begin(job_at(job_address))
-        yield GRADIENT
-        arrive(job_at(job_address))
-        if sweep_at(sweep_address).still == 0:
-            for _ in nuts.chain(job_at(job_address), max_tree_depth):
+        if sweep_at(sweep_address).direct != 0:
+            for side in (-1.0, 1.0):
+                copy(job_at(job_address).dim, row(job_at(job_address), SLOPE_THERE), row(job_at(job_address), SCRATCH))
+                probe(job_at(job_address), sweep_at(sweep_address), side)
                 yield GRADIENT
+            draw_directly(job_at(job_address), sweep_at(sweep_address))
+            yield GRADIENT
+            compare(job_at(job_address), sweep_at(sweep_address))
+            arrive(job_at(job_address))
+        else:
+            begin(job_at(job_address))
+            yield GRADIENT
+            arrive(job_at(job_address))
+            if sweep_at(sweep_address).still == 0:
+                for _ in nuts.chain(job_at(job_address), max_tree_depth):
+                    yield GRADIENT
         finish(job_at(job_address), sweep_at(sweep_address))
 
 
@@ -149,8 +164,9 @@ def finish(job, sweep):  # type: ignore[no-untyped-def]
         out[e] = z[e]
     sweep.made += 1
     head(job)[MADE] = sweep.made
-    if job.columns == 1:
+    if job.columns == 1:  # no trajectory was made, which would have written these
         doubles(job.stats)[0] = head(job)[LP]
+        copy(job.dim, row(job, HERE), doubles(job.draws))
     job.first += 1
     job.draws += FLOAT * job.dim
     job.gradients += FLOAT * job.dim

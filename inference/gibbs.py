@@ -1,7 +1,8 @@
 """Gibbs sampling: discrete sites given the continuous ones, then continuous sites given the discrete ones, in turn.
 
     z ~ p(z | theta, x)                         elements of all discrete sites
-    theta' = one NUTS trajectory from theta     under log p(theta, z, x) with z held
+    theta ~ p(theta | z, x)                     where each coordinate's law is a Normal, Gamma, Beta or a Dirichlet's, whatever z is
+    theta' = one NUTS trajectory from theta     elsewhere, under log p(theta, z, x) with z held
 
 What each element meets is read off the recorded program (ppgen/scopes.py). Where the elements can be summed out one after the other at
 a price that is worth it, all are drawn jointly and exactly: labels of a mixture, paths of a chain, a network of small width. Elsewhere
@@ -56,6 +57,8 @@ class Gibbs(HamiltonianEngine):
 
     discrete         joint: all discrete elements in one exact draw; sweep: one after the other; layers: a sweep of those that do not meet
                      at once, all chains together; auto: joint where it is worth its price, layers where everything meets in few terms
+    continuous       trajectory: of all continuous sites; auto: they are drawn from their laws given the discrete ones, where these are
+                     conjugate and the sites do not depend on each other otherwise (_laws.py finds out)
     num_sweeps       sweeps in each draw
     max_tree_depth   a trajectory of the continuous sites has at most 2^max_tree_depth - 1 leapfrog steps
 
@@ -64,6 +67,7 @@ class Gibbs(HamiltonianEngine):
     """
 
     discrete: str = "auto"
+    continuous: str = "auto"
     num_sweeps: int = 1
     max_tree_depth: int = 10
 
@@ -77,6 +81,8 @@ class Gibbs(HamiltonianEngine):
         require_positive(self, "num_sweeps", "max_tree_depth")
         if self.discrete not in HOW:
             raise EngineError(f"discrete must be one of {', '.join(HOW)}; got {self.discrete!r}")
+        if self.continuous not in ("auto", "trajectory"):
+            raise EngineError(f"continuous must be auto or trajectory; got {self.continuous!r}")
 
     @property
     def sampler(self) -> Sampler:
@@ -95,7 +101,7 @@ class Gibbs(HamiltonianEngine):
     def target(self, program: Program, dtype: torch.dtype) -> HeldDensity:
         require_all_rows(self, program)
         density = HeldDensity(program, dtype=dtype, lowering=self.lowering)
-        density.plan(self.discrete)
+        density.plan(self.discrete, trajectories=self.continuous == "trajectory")
         if self.discrete == "joint" and density.order is None:
             raise EngineError(
                 f"{', '.join(program.discrete)} cannot be drawn jointly: too many elements meet, or a support has no end, or the program "
@@ -112,7 +118,7 @@ class Gibbs(HamiltonianEngine):
         return [s.name for s in program.latent]
 
     def workshop(self, density: Any, stop: Interrupt) -> ElementWorkshop:
-        return ElementWorkshop(density, self._sampler(density.dim > 0), stop.flag, self.threads, density.order, self.num_sweeps)
+        return ElementWorkshop(density, self._sampler(_moves(density)), stop.flag, self.threads, density.order, self.num_sweeps)
 
     def block(self, density: Any, stop: Interrupt) -> Advance:
         if density.layers is not None:
@@ -130,8 +136,7 @@ class Gibbs(HamiltonianEngine):
         chains = len(key.chains)
         centre, free = density.centre(self.start or {})
         one, none = torch.ones(chains), torch.zeros(chains)
-        shop = ElementWorkshop(density, self._sampler(density.dim > 0), np.zeros(1, np.int64), self.threads, order, 1)
-        shop.still = True
+        shop = ElementWorkshop(density, self._sampler(_moves(density)), np.zeros(1, np.int64), self.threads, order, 1, still=True)
         state = HeldState(
             centre.expand(chains, -1).cpu().double(), none, torch.zeros(chains, density.dim), torch.zeros(chains, density.holding.elements)
         )
@@ -179,9 +184,14 @@ class Gibbs(HamiltonianEngine):
         return super().note(stats) if "n_steps" in stats else ""
 
     def _tuned(self, density: Any, drawn: Drawn, tuning: Tuning, key: Key, made: int) -> Tuning:
-        if not density.dim:
+        if not _moves(density):
             return tuning
         return super()._tuned(density.given(drawn.state.held.to(density.device)), drawn, tuning, key, made)  # type: ignore[attr-defined]
+
+
+def _moves(density: HeldDensity) -> bool:
+    """Whether continuous sites make trajectories."""
+    return density.dim > 0 and density.laws is None
 
 
 def _wide(chains: Tensor, like: Tensor) -> Tensor:
