@@ -12,9 +12,10 @@ import pytest
 import torch
 from scipy import stats
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from ppgen import LogDensity, Program, datasets, learn, neutra, sample, score
-from ppgen.diagnostics import ess_and_rhat
+from ppgen.diagnostics import ess_and_rhat, smooth
 from ppgen.errors import DataError, EngineError, GuideError, NameNotFoundError, ProgramError, SupportError
 from ppgen.inference import NUTS, SVI
 from ppgen.models import FlowGuide, NormalizingFlow
@@ -291,12 +292,27 @@ def fit(program: Any, guide: Any, **settings: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_a_spline_guide_fits_where_independent_normals_do_not() -> None:
-    for program in (funnel, banana):
-        assert SVI(guide="normal", progress=False).run(program).khat > 0.7
-        fitted = fit(program, FlowGuide())
-        assert fitted.khat < 0.7
-        assert fitted.log_evidence == pytest.approx(0.0, abs=0.15)  # nothing is observed
+@pytest.mark.parametrize("program", [funnel, banana])
+def test_a_spline_guide_fits_where_independent_normals_do_not(program: Any) -> None:
+    """The divergence, which the loss is where nothing is observed; and k-hat of a thousand draws, twelve times."""
+    assert SVI(guide="normal", progress=False).run(program).khat > 0.7
+    found = []
+    for seed in range(3):
+        engine = SVI(
+            guide=FlowGuide(),
+            num_steps=2000,
+            num_particles=128,
+            learning_rate=0.01,
+            scheduler=lambda optimizer: CosineAnnealingLR(optimizer, 2000),
+            num_samples=4000,
+            seed=seed,
+            progress=False,
+        )
+        fitted = engine.run(program)
+        assert float(fitted.losses[-200:].mean()) < 0.04
+        assert fitted.log_evidence == pytest.approx(0.0, abs=0.03)
+        found += [smooth(some)[1] for some in fitted.log_weights.double().reshape(4, 1000).numpy()]
+    assert np.median(found) < 0.7
 
 
 @pytest.mark.slow
