@@ -40,7 +40,9 @@ class FlowGuide(FlatGuide):
 
     A draw with its density is one pass. A funnel of ten numbers and a bent normal in two are learned to 0.02 nats in 2,000 steps with 128
     particles and a rate of 0.01 that falls to 0; k-hat of 1,000 draws is 0.3 to 0.9, median 0.6, and rises with the draws (0.8 to 1.1 of
-    16,000): tails are what the ELBO cares least for. Sources: Rezende & Mohamed, ICML 2015; Kingma et al., NeurIPS 2016; Durkan et al., 2019.
+    16,000): tails are what the ELBO cares least for.
+
+    Sources: Rezende & Mohamed, ICML 2015; Kingma et al., NeurIPS 2016; Durkan et al., 2019.
     """
 
     kind: Kind = "spline"
