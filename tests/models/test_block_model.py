@@ -2,6 +2,9 @@
 
 import itertools
 import math
+import resource
+import time
+import warnings
 
 import networkx as nx
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 import scipy.integrate
 import scipy.stats
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ppgen import sample, score
@@ -328,6 +332,44 @@ def test_gibbs_has_the_exact_posterior(name: str, how: str) -> None:
     assert (ess > 200).all()
     error = together.reshape(-1, len(rows)).std(0) / ess.sqrt()
     assert ((together.mean((0, 1)) - exact[rows, columns]).abs() < 4.5 * error).all()
+
+
+@pytest.mark.parametrize(("corrected", "communities", "draws"), [(False, 2, 500), (True, 2, 9000), (True, 3, 4000)])
+def test_chains_from_anywhere_agree(corrected: bool, communities: int, draws: int) -> None:
+    """No chain stays where it began: from eight random starts karate's members share communities equally often, and the best of the
+    labelings drawn is as good as the best that annealing found."""
+    family = StochasticBlockModel(communities, like=KARATE, weight=None, degree_corrected=corrected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PpgenWarning)  # blocks of empty communities mix by names
+        posterior = Gibbs(num_warmup=300, num_samples=draws, num_chains=8, progress=False).run(family, KARATE)
+    community = posterior.draws["community"]
+    rows, columns = torch.triu_indices(34, 34, 1)[:, ::7]
+    together = (community[..., rows] == community[..., columns]).double()
+    mean = together.mean((0, 1))
+    ess, rhat = ess_and_rhat(together[..., (mean > 0.02) & (mean < 0.98)].numpy())
+    assert ess.min() > 200
+    assert rhat.max() < 1.05
+    if communities == 2:
+        best = -739.3884 if corrected else -233.5261
+        assert float(family.profile(KARATE, community[:, ::5]).max()) > best - 0.5
+
+
+@pytest.mark.slow
+def test_a_graph_of_100_000_edges_is_fitted_in_a_minute() -> None:
+    """10 communities of 20,000 nodes. A matrix of node pairs would have 3.2 GB in double precision, one of all edges by all pairs of
+    communities 0.08 GB: the peak of this process may not rise by half of the first."""
+    labels, pairs = torch.arange(20_000) % 10, Pairs(10, False, torch.ones(20_000), torch.ones(20_000))
+    rate = torch.where(pairs.rows == pairs.columns, 7.0 * 10 / 20_000, 3.0 * 10 / 9 / 20_000)
+    torch.manual_seed(0)
+    edges = BlockGraph(labels, rate, pairs, multiple=False).sample()
+    assert abs(len(edges) - 100_000) < 1500
+    memory, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    family = StochasticBlockModel(10, like=edges, num_nodes=20_000)
+    learned = SVI(num_steps=200, num_samples=10, learning_rate=0.1, progress=False).run(family, edges).program.fn
+    assert time.perf_counter() - begin < 60
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 1.6e6  # KiB
+    table = torch.zeros(10, 10).index_put_((labels, learned.communities), torch.ones(20_000), accumulate=True).numpy()
+    assert table[linear_sum_assignment(table, maximize=True)].sum() > 0.95 * 20_000
 
 
 def test_engines_that_sum_out_say_why_they_cannot() -> None:
