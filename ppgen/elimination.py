@@ -176,7 +176,7 @@ class Elimination:
     def _sum_chains(self, at: frozenset[str], here: list[int], level: dict[frozenset[str], list[int]]) -> list[int]:
         """Sum out the chains that live exactly in these plates; what is left of each stands outside of its plate of time."""
         own = {name: n for n in self.chains if self.inside[n] == at for name in (n, previous(n))}
-        while any(joined := [s for s in here if own.keys() & set(self._dims[s])]):
+        while joined := [s for s in here if own.keys() & set(self._dims[s])]:
             sites, slots = {own[d] for d in self._dims[joined[0]] if d in own}, set[int]()
             while found := {s for s in joined if any(own.get(d) in sites for d in self._dims[s])} - slots:
                 slots |= found

@@ -19,7 +19,8 @@ from torch import Tensor
 from ppgen import datasets, sample, score
 from ppgen.diagnostics import ess_and_rhat
 from ppgen.errors import DataError, NameNotFoundError, PpgenWarning, ProgramError
-from ppgen.inference import EM, NUTS, SVI, Enumeration, Gibbs
+from ppgen.inference import AIS, EM, NUTS, SVI, Enumeration, Gibbs
+from ppgen.inference.ais import Evidence
 from ppgen.models import HiddenMarkov
 from ppgen.models.hidden_markov import stationary
 from ppgen.program import Program
@@ -332,6 +333,31 @@ def test_relabelled_states_are_the_same_model() -> None:
     rates = [d["rate"].take_along_dim(d["state"][:, 0], -1) for d in (draws, again)]
     torch.testing.assert_close(*rates)
     assert family.relabel({"rate": draws["rate"]})["rate"] is draws["rate"]
+
+
+def evidence(states: int) -> Evidence:
+    family = HiddenMarkov(states, "poisson", like=EARTHQUAKES)
+    return AIS(num_temperatures=200, num_particles=200, seed=1).evidence(family, EARTHQUAKES)
+
+
+def test_the_evidence_of_one_state_is_that_of_counts_alike() -> None:
+    """Gamma and Poisson: in closed form."""
+    prior = HiddenMarkov(1, "poisson", like=EARTHQUAKES).priors()["rate"]
+    a, b, n, total = float(prior.concentration), float(prior.rate), len(EARTHQUAKES), float(EARTHQUAKES.sum())
+    exact = a * math.log(b) - math.lgamma(a) + math.lgamma(a + total) - (a + total) * math.log(b + n) - float((EARTHQUAKES + 1).lgamma().sum())
+    found = evidence(1)
+    assert found.log_evidence == pytest.approx(exact, abs=4 * found.standard_error)
+    assert found.standard_error < 0.1
+    assert found.lower < exact
+
+
+@pytest.mark.slow
+def test_how_many_states_by_annealing() -> None:
+    """Two states as 400,000 draws of the prior have them, -351.63; three are best, as they are by BIC (Zucchini & MacDonald, 2009)."""
+    found = {states: evidence(states) for states in (2, 3, 4)}
+    assert found[2].log_evidence == pytest.approx(-351.63, abs=4 * found[2].standard_error + 0.1)
+    assert max(found, key=lambda states: found[states].log_evidence) == 3
+    assert max(e.standard_error for e in found.values()) < 0.15
 
 
 def test_how_many_states_by_their_evidence() -> None:

@@ -396,6 +396,22 @@ def one_path(x: Tensor) -> None:
         pyro.sample("x", dist.Normal(loc[z], 1.5), obs=x)
 
 
+def test_a_chain_that_nothing_observes_sums_to_one() -> None:
+    """Its pairs, the same at all steps, are the only factor that there is."""
+
+    def prior() -> None:
+        stay = pyro.sample("stay", dist.Beta(3.0, 1.0))
+        step = torch.stack([torch.stack([stay, 1 - stay]), torch.stack([1 - stay, stay])])
+        with pyro.plate("sequences", 2, dim=-2), pyro.plate("time", 5, dim=-1):
+            pyro.sample("z", DiscreteChain(step[0], step, length=5).expand([2, 5]))
+
+    density = LogDensity(Program.of(prior))
+    u = torch.linspace(-2.0, 2.0, 7, dtype=DOUBLE)[:, None]
+    p = u.sigmoid()
+    exact = dist.Beta(3.0, 1.0).log_prob(p.float()).double() + (p * (1 - p)).log()
+    torch.testing.assert_close(density.value_and_grad(u)[0], exact[:, 0], rtol=1e-5, atol=1e-5)
+
+
 def test_time_is_no_data_plate_where_a_latent_chain_runs_over_it() -> None:
     assert Program(one_path, torch.zeros(4)).data_plate is None
     assert Program(hidden, torch.zeros(2, 4)).data_plate == "sequences"
