@@ -343,7 +343,7 @@ def unequal_scales() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (mixed_over_time, "enumerated sites z of different plates meet inside time"),
+        (mixed_over_time, "'x'.*mixes the enumerated z across a plate"),
         (shifted, "'x'.*mixes the enumerated z across a plate"),
         (without_time, "site 'z' is a DiscreteChain outside of a plate over time"),
         (as_an_event, "site 'z' is a DiscreteChain outside of a plate over time"),
