@@ -1,5 +1,6 @@
 """Block models with weights and blocks integrated out: at labels, in the mean over independent ones, and over all labelings."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ __all__ = ["Collapsed", "best_start", "enumerated"]
 
 MOST = 2**22  # labelings to go through
 CHUNK = 2**22  # numbers of one batch of them
-SHORT, LONG, PROMISING = 6, 30, 3  # sweeps of the search for a start, and how many guesses are improved in full
+DRAWN, SHORT, LONG, PROMISING = 9, 6, 30, 4  # sweeps of the search for a start, and of how many guesses one is improved in full
 TILT = 3.0  # logit of a guess, and of the surest node where learning starts
 
 
@@ -81,17 +82,18 @@ class Start(NamedTuple):
     told: float
 
 
-def best_start(collapsed: Collapsed, edges: Tensor, guesses: Iterable[Tensor], seed: int) -> Tensor:
-    """Logits (N, K) where learning begins, on the CPU: all guesses (N,) are improved a little, the most promising in full, and the
-    best is taken. No node begins surer than TILT.
+def best_start(collapsed: Collapsed, edges: Tensor, guesses: Iterable[Tensor], anywhere: Iterable[Tensor], seed: int) -> Tensor:
+    """Logits (N, K) where learning begins, on the CPU: all guesses (N,) are improved a little, the most promising in full, and the best is
+    taken. Each goes through sweeps at random first, which get out of many a place where sweeps in expectation stay; those that looked at
+    the graph also without, for such sweeps lose communities that hardly show. No node begins surer than TILT.
 
     Where a graph hardly shows its communities the bound is highest with all nodes alike. Who asks for K communities wants them told
     apart, so what tells less than half as much as another start is not taken.
     """
     k, search = collapsed.pairs.num_communities, _Search(collapsed, edges, seed)
-    tilted = [(TILT * torch.nn.functional.one_hot(labels, k).double()).softmax(-1) for labels in guesses]
-    tried = [search.improved(member, SHORT) for member in tilted]
-    finished = [search.improved(s.member, LONG) for s in _best(tried, PROMISING)]
+    near, far = ([(TILT * torch.nn.functional.one_hot(labels, k).double()).softmax(-1) for labels in some] for some in (guesses, anywhere))
+    tried = [search.improved(member, SHORT) for member in [*near, *(search.drawn(m, DRAWN) for m in [*near, *far])]]
+    finished = [search.improved(s.member, LONG) for s in _best(tried, math.ceil(len(tried) / PROMISING))]
     return _best(finished, 1)[0].member.log().clamp(min=-TILT)
 
 
@@ -108,17 +110,29 @@ class _Search:
     """
 
     def __init__(self, collapsed: Collapsed, edges: Tensor, seed: int):
-        self.collapsed, self.pairs, self.seed = collapsed, collapsed.pairs, seed
+        self.collapsed, self.pairs = collapsed, collapsed.pairs
+        self.generator = torch.Generator().manual_seed(seed)  # other halves for each guess: what two guesses lead to is two chances
         a, b = edges.cpu().numpy().T
         n = len(self.pairs.outward)
         self.out = csr_array((np.ones(len(a)), (a, b)), shape=(n, n))
         self.into = csr_array(self.out.T)
 
-    def improved(self, member: Tensor, sweeps: int) -> Start:
-        generator = torch.Generator().manual_seed(self.seed)
+    def drawn(self, member: Tensor, sweeps: int) -> Tensor:
+        """Each node in one community, drawn with what a sweep would make its probabilities. Source: Celeux & Diebolt, Computational
+        Statistics Quarterly 2, 1985 (stochastic EM)."""
         for _ in range(sweeps):
-            first = torch.rand(len(member), generator=generator) < 0.5
-            for half in (first, ~first):
+            for half in self._halves(len(member)):
+                label = torch.multinomial(self._value_and_slope(member)[1].softmax(-1), 1, generator=self.generator)[:, 0]
+                member = torch.where(half[:, None], torch.nn.functional.one_hot(label, member.shape[1]).to(member), member)
+        return member
+
+    def _halves(self, count: int) -> tuple[Tensor, Tensor]:
+        first = torch.rand(count, generator=self.generator) < 0.5
+        return first, ~first
+
+    def improved(self, member: Tensor, sweeps: int) -> Start:
+        for _ in range(sweeps):
+            for half in self._halves(len(member)):
                 member = torch.where(half[:, None], self._value_and_slope(member)[1].softmax(-1), member)
         entropy = -torch.special.xlogy(member, member).sum()
         mean = member.mean(0)

@@ -13,14 +13,14 @@ from scipy.sparse import csr_array, diags_array, eye_array
 from scipy.sparse.linalg import ArpackError, eigsh
 from torch import Tensor
 
-__all__ = ["guesses"]
+__all__ = ["anywhere", "guesses"]
 
 SMALL = 200  # nodes, up to which all eigenvectors are computed
 
 
-def guesses(edges: Tensor, num_nodes: int, num_communities: int, seed: int, random: int) -> Iterator[Tensor]:
+def guesses(edges: Tensor, num_nodes: int, num_communities: int, seed: int) -> Iterator[Tensor]:
     """Labels (N,) 0..K-1 of the nodes of a graph with edges (E, 2), whose direction and number between two nodes count nothing here
-    and as weight: by eigenvectors of three matrices, by degree, and `random` times without looking."""
+    and as weight: by eigenvectors of three matrices, and by degree."""
     k, generator = num_communities, np.random.default_rng(seed)
     ends = edges.cpu().numpy()
     both = np.concatenate([ends, ends[:, ::-1]]).T
@@ -33,8 +33,13 @@ def guesses(edges: Tensor, num_nodes: int, num_communities: int, seed: int, rand
         yield _clustered(vectors, k, generator)
     yield torch.from_numpy(degree.argsort(kind="stable").argsort() * k // num_nodes)
     yield _clustered(np.log(degree + 1.0)[:, None], k, generator)
-    for _ in range(random):
-        yield torch.from_numpy(generator.permutation(num_nodes) % k)
+
+
+def anywhere(num_nodes: int, num_communities: int, seed: int, count: int) -> Iterator[Tensor]:
+    """`count` times labels (N,) of nodes in communities of one size, without a look at the graph."""
+    generator = np.random.default_rng(seed)
+    for _ in range(count):
+        yield torch.from_numpy(generator.permutation(num_nodes) % num_communities)
 
 
 def _matrices(adjacency: csr_array, degree: np.ndarray) -> Iterator[tuple[csr_array, bool]]:

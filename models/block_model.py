@@ -15,14 +15,14 @@ from ..errors import DataError, NameNotFoundError, ProgramError
 from ..family import Family
 from ._block_evidence import Collapsed, best_start, enumerated
 from ._block_graph import BlockGraph, Pairs
-from ._communities import guesses
+from ._communities import anywhere, guesses
 from ._mixture import positive
 from ._network import Network, read_network
 
 __all__ = ["StochasticBlockModel"]
 
 Kind = Literal["bernoulli", "poisson"]
-RANDOM = 4  # guesses without looking at the graph, from which a start is searched
+RANDOM, EFFORT = (4, 32), 50_000  # guesses without looking at the graph, from which a start is searched: so many edges' worth of them
 
 
 class StochasticBlockModel(Family):
@@ -261,7 +261,9 @@ class StochasticBlockModel(Family):
         n, k = len(self.nodes), self.num_communities
         if known is None or k == 1:
             return 0.1 * torch.randn(n, k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        return best_start(self._collapsed(), known.edges, guesses(known.edges, n, k, seed, RANDOM), seed)
+        fewest, most = RANDOM
+        count = min(most, max(fewest, EFFORT // len(known.edges)))
+        return best_start(self._collapsed(), known.edges, guesses(known.edges, n, k, seed), anywhere(n, k, seed, count), seed)
 
 
 def _whole(number: Any) -> int:

@@ -11,12 +11,13 @@ import numpy as np
 import pyro
 import pytest
 import scipy.integrate
+import scipy.special
 import scipy.stats
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from ppgen import sample, score
+from ppgen import datasets, sample, score
 from ppgen.diagnostics import ess_and_rhat
 from ppgen.errors import CostError, DataError, EliminationError, NameNotFoundError, PpgenError, PpgenWarning, ProgramError
 from ppgen.inference import NUTS, SVI, Gibbs, ImportanceSampling
@@ -267,6 +268,75 @@ def test_with_degrees_corrected_karate_falls_into_its_factions() -> None:
     assert float(family.profile(KARATE, learned.communities)) > -739.3884 - 0.5
     wrong = int((learned.communities != FACTIONS).sum())
     assert min(wrong, 34 - wrong) <= 2
+
+
+def log_joint(adjacency: np.ndarray, labels: np.ndarray, k: int, directed: bool) -> float:
+    """log p(graph, labels) of the plain model with uniform priors, by scipy: blocks and weights integrated out."""
+    member = np.eye(k)[labels]
+    sizes = member.sum(0)
+    edges, pairs = member.T @ adjacency @ member, np.outer(sizes, sizes) - np.diag(sizes)
+    if not directed:
+        upper = np.triu_indices(k)
+        share = np.where(upper[0] == upper[1], 0.5, 1.0)
+        edges, pairs = edges[upper] * share, pairs[upper] * share
+    named = scipy.special.gammaln(sizes + 1).sum() + scipy.special.gammaln(k) - scipy.special.gammaln(k + sizes.sum())
+    return float(scipy.special.betaln(1 + edges, 1 + pairs - edges).sum() + named)
+
+
+def searched(adjacency: np.ndarray, k: int, directed: bool, restarts: int) -> tuple[float, np.ndarray]:
+    """The best labels that moves of single nodes find from random ones."""
+    draw, best = np.random.default_rng(0), (-math.inf, np.zeros(0, int))
+    for _ in range(restarts):
+        labels, moved = draw.integers(k, size=len(adjacency)), True
+        now = log_joint(adjacency, labels, k, directed)
+        while moved:
+            moved = False
+            for i in draw.permutation(len(adjacency)):
+                there = []
+                for c in range(k):
+                    at = labels.copy()
+                    at[i] = c
+                    there.append(log_joint(adjacency, at, k, directed))
+                if max(there) > now + 1e-9:
+                    now, labels[i], moved = max(there), int(np.argmax(there)), True
+        best = max(best, (now, labels), key=lambda found: found[0])
+    return best
+
+
+@pytest.mark.parametrize(
+    ("name", "k", "restarts"), [("dolphins", 3, 10), ("les-miserables", 3, 10), ("les-miserables", 6, 10), ("c-elegans", 4, 1)]
+)
+def test_communities_of_real_graphs_beside_a_search_by_moves(name: str, k: int, restarts: int) -> None:
+    """Our labels are as probable, with the graph, as the best that another search finds, by another's formula."""
+    graph = datasets.load(name).x
+    directed = isinstance(graph, nx.DiGraph)
+    family = StochasticBlockModel(k, like=graph, weight=None, directed=directed)
+    learned = SVI(num_steps=300, num_samples=5, progress=False).run(family, graph).program.fn
+    adjacency = nx.to_numpy_array(graph, nodelist=family.nodes, weight=None)
+    ours = log_joint(adjacency, learned.communities.numpy(), k, directed)
+    assert float(learned.collapsed(graph, learned.communities)) == pytest.approx(ours, rel=1e-9)
+    found, labels = searched(adjacency, k, directed, restarts)
+    assert float(learned.collapsed(graph, labels)) == pytest.approx(found, rel=1e-9)
+    assert ours > found - 0.5
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "poisson"])
+def test_the_number_of_planted_communities_is_chosen(kind: str) -> None:
+    """3 of 40 nodes, 8 edges to one's own for 1 to each other: the bound, with the log of the number of names, is highest at 3."""
+    pairs, labels = Pairs(3, True, torch.ones(120), torch.ones(120)), torch.arange(120) % 3
+    rate = torch.where(pairs.rows == pairs.columns, 8.0, 1.0) / 40
+    torch.manual_seed(2)
+    edges = BlockGraph(labels, rate, pairs, multiple=kind == "poisson").sample()
+    bounds = {}
+    for k in range(1, 6):
+        family = StochasticBlockModel(k, like=edges, num_nodes=120, kind=kind, directed=True)
+        posterior = SVI(num_steps=200, num_samples=5, progress=False).run(family, edges)
+        bounds[k] = -float(posterior.losses[-1]) + math.lgamma(k + 1)
+        if k == 3:
+            table = torch.zeros(3, 3).index_put_((labels, posterior.program.fn.communities), torch.ones(120), accumulate=True)
+            assert sorted(table.max(1).values.tolist()) == [40, 40, 40]
+    assert max(bounds, key=bounds.__getitem__) == 3
+    assert bounds[3] > max(bounds[2], bounds[4]) + 1.0
 
 
 def test_profile_of_a_directed_graph_by_hand() -> None:
