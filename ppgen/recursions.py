@@ -4,10 +4,10 @@
     pairs   (P, S, K, K)    log weights of a state (row) and the next (column); P is B, or 1 for pairs that all chains share,
                             and S is T - 1, or 1 for pairs that are the same at all times
 
-The recursions work on weights that are scaled at every step, K^2 multiplications and no exponential of a pair. A scaled weight can
-be lost, below the smallest number that there is. Where every pair has a weight, what was lost could not have counted: some other
-state reaches the same next one with more than FLOOR times the weight. Where pairs are forbidden, a step that would lose a weight
-(TINY) sends the whole chain to logarithms, K^2 exponentials a step. Both agree to rounding.
+The recursions work on scaled weights, K^2 multiplications a step and no exponential of a pair. A scaled weight can be lost, below the
+smallest number that there is. Where every pair has a weight (dense_recursions.py), what was lost could not have counted: some other
+state reaches the same next one with more than FLOOR times the weight. Where pairs are forbidden, every step is scaled by its sum, and
+one that would lose a weight (TINY) sends the whole chain to logarithms, K^2 exponentials a step. All agree to rounding.
 
 Source: Rabiner, A tutorial on hidden Markov models, Proc. IEEE 77(2), 1989, section V.A (scaling).
 """
@@ -17,6 +17,7 @@ import math
 import numpy as np
 from numba import njit
 
+from .dense_recursions import backward, forward
 from .native.calling import HOW
 
 __all__ = ["DENSE", "FLOOR", "LOGS", "SPARSE", "best", "drawn", "filtered", "marginals", "sums", "walked"]
@@ -71,23 +72,24 @@ def _loses(before, pairs, local, after, total):  # type: ignore[no-untyped-def]
 def _forward(weights, local, pairs, how, alpha):  # type: ignore[no-untyped-def]
     """Shares of the states given all up to each time, alpha (T or 2, K): of two rows only, when nobody will read the others.
     Returns the log of what they were scaled by, and whether a weight was lost."""
+    if how == DENSE:
+        return forward(weights, pairs, alpha), False
     length, states = weights.shape
     rows, last = alpha.shape[0], pairs.shape[0] - 1
     total, logs, product = 0.0, 0.0, 1.0
     for j in range(states):
         alpha[0, j] = weights[0, j]
         total += weights[0, j]
-    if how == SPARSE:
-        for j in range(states):
-            if local[0, j] > -math.inf and alpha[0, j] < TINY * total:
-                return 0.0, True
+    for j in range(states):
+        if local[0, j] > -math.inf and alpha[0, j] < TINY * total:
+            return 0.0, True
     for j in range(states):
         alpha[0, j] = alpha[0, j] / total if total != 0.0 else 0.0
     logs = math.log(total)
     for t in range(1, length):
         before, after, pair = alpha[(t - 1) % rows], alpha[t % rows], pairs[min(t - 1, last)]
         total = _step(before, pair, weights[t], after)
-        if how == SPARSE and _loses(before, pair, local[t], after, total):
+        if _loses(before, pair, local[t], after, total):
             return 0.0, True
         scale = 1.0 / total if total != 0.0 else 0.0
         for j in range(states):
@@ -259,6 +261,8 @@ def marginals(weights, local, pairs, log_pairs, how, shift, out, unary, of_pairs
                     unary[b, t, i] = 0.0
         elif lost:
             _backward_in_logs(local[b], log_pairs[p], alpha, unary[b], of_pairs[b])
+        elif how[p] == DENSE:
+            backward(weights[b], pairs[p], alpha, unary[b], of_pairs[b])
         else:
             _backward(weights[b], pairs[p], alpha, unary[b], of_pairs[b])
 
