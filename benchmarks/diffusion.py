@@ -1,14 +1,12 @@
 """A diffusion's steps of learning by ppgen's SVI, by a loop of PyTorch written by hand, and by diffusers' scheduler in such a loop.
 
-    python benchmarks/diffusion.py --out benchmarks/results [--toys]
+    python benchmarks/diffusion.py --out benchmarks/results
 
-Writes diffusion.json and diffusion.md there. One core; from the checkout, with PYTHONPATH=.; about two minutes, and five more with
---toys. One network (three layers of 128 for two numbers), the same 4,000 rows, 1000 levels of noise, minibatches of 256, Adam with one
-learning rate, the squared error of the noise. All take turns of 1,000 steps, and the medians of their turns are compared; recording
+Writes diffusion.json and diffusion.md there. One core; from the checkout, with PYTHONPATH=.; about two minutes. One network
+(three layers of 128 for two numbers), the same 4,000 rows, 1000 levels of noise, minibatches of 256, Adam with one learning rate, the
+squared error of the noise. All take turns of 1,000 steps, and the medians of their turns are compared; recording
 and compiling are in a column of their own. Losses are the mean of the last 200 steps, per number, of runs that saw the same rows in
 other orders: they may differ by their own noise. Then the seconds that 1,000 draws take by each sampler, with the network learned.
-
-toys   with --toys: draws of a model fitted to each of four laws in the plane, beside new data of it (see flow.py)
 """
 
 import argparse
@@ -140,12 +138,6 @@ def sampling() -> list[dict[str, Any]]:
     return rows
 
 
-def toys() -> list[dict[str, Any]]:
-    import flow
-
-    return flow.toys({"diffusion": lambda train, size: learned(train).draw(size, ProbabilityFlow())})
-
-
 def report(found: dict[str, Any]) -> str:
     ours = found["learning"][0]["seconds"]
     lines = ["# Diffusion", "", f"On one core of {platform.processor() or platform.machine()}; {STEPS:,} steps of {BATCH} rows.", ""]
@@ -156,16 +148,6 @@ def report(found: dict[str, Any]) -> str:
     lines += ["", "Losses:" if losses else "No losses.", *(f"- {r['who']}: {r['seconds'] / ours:.2f} x" for r in losses)]
     lines += ["", f"{SIZE:,} draws of two numbers:", "", "| sampler | s |", "| --- | ---: |"]
     lines += [f"| {r['sampler']} | {r['seconds']:.2f} |" for r in found["sampling"]]
-    if "toys" in found:
-        lines += [
-            "",
-            "Draws of a model learned from 5,000 points in 5,000 steps, beside 2,000 new ones. z: of a classifier that tells them",
-        ]
-        lines += ["apart, above 3 it does. Floor: what the MMD of data against data stays below in 99 of 100 splits.", ""]
-        lines += ["| toy | | MMD | floor | z | poorest mode | s |", "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
-        for r in found["toys"]:
-            cells = f"{r['mmd']:.1e} | {r['floor']:.1e} | {r['z']:.1f} | {r['poorest mode']:.2f} | {r['seconds']:.0f}"
-            lines.append(f"| {r['toy']} | {r['who']} | {cells} |")
     return "\n".join([*lines, ""])
 
 
@@ -173,12 +155,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "peers")
-    parser.add_argument("--toys", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, Any] = {"learning": learning(Environment("diffusers", given.cache)), "sampling": sampling()}
-    if given.toys:
-        found["toys"] = toys()
     (given.out / "diffusion.json").write_text(json.dumps(found, indent=1) + "\n")
     text = report(found)
     (given.out / "diffusion.md").write_text(text)

@@ -1,22 +1,21 @@
-"""Flows on four small data sets, beside zuko's own loop, and on four toys in the plane.
+"""Flows on four small data sets, and beside zuko's own loop.
 
     python benchmarks/flow.py --out benchmarks/results
 
-Writes flow.json and flow.md there. One thread; about ten minutes. From the checkout, with PYTHONPATH=. (the toys and the two-sample tests
-are those of tests/tools).
+Writes flow.json and flow.md there. One thread; about five minutes. From the checkout, with PYTHONPATH=. (the moons are those of
+tests/tools).
 
 sets   every fifth row is held out; nats for each of them, in units of the training rows' sds, beside the normal, the best of four
        normal mixtures and a kernel density estimate. A flow of so few rows needs smoothing: its training rows are jittered, as much as is
        best for every fourth of them when it is fitted to the others
 loop   one spline flow, trained on the same rows by the same optimiser: seconds and the loss that came of it
-toys   draws of a model fitted to 5,000 points beside 2,000 new ones; a family is one entry of FAMILIES
 """
 
 import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,10 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_wine
 from torch import Tensor
 
-from ppgen import datasets, learn, sample
+from ppgen import datasets, learn
 from ppgen.inference import SVI
 from ppgen.models import NormalizingFlow
-from tests.tools.toys import TOYS, modes_held
-from tests.tools.two_samples import accuracy, mmd, mmd_floor
+from tests.tools.toys import TOYS
 
 # Of the same split: the normal of the training rows, the best of mixtures of 2, 3, 4 and 6 normals (full covariance, 1e-3 on its
 # diagonal), and of kernel density estimates, each chosen on the test rows. Computed with scikit-learn 1.x, outside of ppgen.
@@ -157,37 +155,6 @@ def by_zuko(train: Tensor, test: Tensor) -> dict[str, Any]:
         }
 
 
-# Toys
-
-
-def flow_draws(train: Tensor, size: int) -> Tensor:
-    torch.manual_seed(0)
-    flow = NormalizingFlow(like=train, transforms=4, hidden=(64, 64), bins=16)
-    engine = SVI(num_steps=3000, num_particles=1, batch_size=500, learning_rate=5e-3, num_samples=1, progress=False)
-    return sample(learn(flow, train, engine=engine), size)["x"]
-
-
-FAMILIES: dict[str, Callable[[Tensor, int], Tensor]] = {"flow (spline)": flow_draws}  # from training points to so many draws
-
-
-def toys(families: dict[str, Callable[[Tensor, int], Tensor]] = FAMILIES) -> list[dict[str, Any]]:
-    """Each family, and data themselves, on each toy."""
-    rows = []
-    for name, draw in TOYS.items():
-        generator = torch.Generator().manual_seed(0)
-        train, test, other = draw(5000, generator), draw(2000, generator), draw(2000, generator)
-        made = {"data": (other, 0.0)}
-        for family, fit in families.items():
-            begin = time.perf_counter()
-            made[family] = fit(train, 2000), time.perf_counter() - begin
-        for who, (drawn, seconds) in made.items():
-            told = accuracy(drawn, test)
-            row = {"toy": name, "who": who, "mmd": mmd(drawn, test), "floor": mmd_floor(test), "accuracy": told.value, "z": told.z}
-            rows.append(row | {"poorest mode": modes_held(name, drawn), "seconds": seconds})
-            print(rows[-1], flush=True)  # noqa: T201
-    return rows
-
-
 # Report
 
 
@@ -202,11 +169,6 @@ def report(found: dict[str, Any]) -> str:
         for r in found["sets"]
     ]
     loop = [[r["who"], r["lowering"], f"{r['total']:.1f}", f"{r['steps']:.1f}", f"{r['loss']:.4f}"] for r in found["loop"]]
-    toy = []
-    for r in found["toys"]:
-        figures = f"{1e4 * r['mmd']:.1f}", f"{1e4 * r['floor']:.1f}", f"{r['accuracy']:.3f}", f"{r['z']:.1f}", f"{r['poorest mode']:.2f}"
-        toy.append([f"{r['toy']}: {r['who']}", *figures, f"{r['seconds']:.0f}"])
-    told = "Accuracy of a classifier that tells draws from data, 0.5 where it cannot; z: its standard errors above that. Poorest mode: its "
     return "\n\n".join(
         [
             "# Flows",
@@ -216,10 +178,7 @@ def report(found: dict[str, Any]) -> str:
             "Mixture and kernel are the best on the test rows of several; the flow's jitter and steps are chosen on training rows alone.",
             "## Beside zuko's loop",
             f"A spline flow of 3 transforms, {LOOP['steps']} steps of Adam on {LOOP['batch']} of {LOOP['rows']} points of the moons.",
-            table(["", "run by", "seconds, all", "seconds, steps", "nats for each new point"], loop),
-            "## Toys: draws beside 2,000 new points",
-            table(["", "MMD^2, 1e-4", "floor (1 %)", "accuracy", "z", "poorest mode", "seconds"], toy),
-            told + "share of its due, 0 for one that was dropped.\n",
+            table(["", "run by", "seconds, all", "seconds, steps", "nats for each new point"], loop) + "\n",
         ]
     )
 
@@ -229,7 +188,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    found = {"cores": os.cpu_count(), "sets": small_sets(), "loop": loops(), "toys": toys()}
+    found = {"cores": os.cpu_count(), "sets": small_sets(), "loop": loops()}
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "flow.json").write_text(json.dumps(found, indent=1) + "\n")
     (args.out / "flow.md").write_text(report(found))
