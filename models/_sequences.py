@@ -1,5 +1,6 @@
 """Data that are sequences: one, several of equal length, or of unequal lengths, with values missing here and there."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from ..errors import DataError, ProgramError
+from ..errors import DataError, PpgenWarning, ProgramError
 
 __all__ = ["Sequences", "alive", "observed_rows", "sequences_of"]
 
@@ -46,14 +47,14 @@ def sequences_of(x: Any, size: int | None, event_shape: torch.Size, steps: int) 
     if size is not None and size != len(values):
         raise ProgramError(f"x has {len(values)} sequences and size is {size}; give one of them")
     if Distribution._validate_args:
-        _check(seen, lengths)
+        _check(values, seen, lengths)
     return Sequences(values, seen, lengths, *values.shape[:2])
 
 
 def observed_rows(x: Any, event_shape: torch.Size) -> Tensor:
     """The values that are observed in x, (rows, *event). Raises DataError."""
     values, seen, lengths = _read(x, event_shape)
-    _check(seen, lengths)
+    _check(values, seen, lengths)
     return values[seen]
 
 
@@ -120,8 +121,8 @@ def _lengths(lengths: Tensor, count: int) -> Tensor:
     return lengths
 
 
-def _check(seen: Tensor, lengths: Tensor | None) -> None:
-    """What can be wrong with values."""
+def _check(values: Tensor, seen: Tensor, lengths: Tensor | None) -> None:
+    """What can be wrong with values. Warns of steps that have some of their numbers."""
     steps = seen.shape[1]
     if lengths is not None:
         for wrong, rule in ((lengths > steps, f"longer than the {steps} steps of x"), (lengths < 1, "empty")):
@@ -130,3 +131,15 @@ def _check(seen: Tensor, lengths: Tensor | None) -> None:
                 raise DataError(f"lengths: sequence {at} has length {int(lengths[at])} and is {rule}")
     if (blank := ~seen.any(1)).any():
         raise DataError(f"sequence {int(blank.nonzero()[0, 0])} of x has no step that is observed: all are NaN or masked; drop it")
+    none = values.isnan().reshape(*seen.shape, -1)
+    partly = none.any(2) & ~none.all(2)
+    if lengths is not None:
+        partly = partly & alive(lengths, steps)
+    if partly.any():
+        sequence, step = partly.nonzero()[0].tolist()
+        warnings.warn(
+            f"{int(partly.sum())} steps of x lack some of their numbers, the first is step {step} of sequence {sequence}: such a step is "
+            "missing as a whole; make all of its numbers NaN to say so, or fill in those that it lacks",
+            PpgenWarning,
+            stacklevel=3,
+        )

@@ -52,10 +52,11 @@ class HiddenMarkov(Family):
     length         steps of a sequence that is drawn; None is that of `like`, or 100
 
     Data are one sequence (T, *event), several (N, T, *event), or a dict of x with lengths (N,), mask (N, T), or both. A step of which
-    any number is NaN, or that is masked, is missing. A sequence is one datum.
+    any number is NaN, or that is masked, is missing as a whole; PpgenWarning where it had others. A sequence is one datum.
     Exact, given the parameters: see the methods. O(T K^2) each.
     The number of states is chosen by `AIS().evidence(family, x)`: earthquakes have -351.7, -347.2 and -349.0 nats with two, three and
-    four Poisson states (standard errors of 0.1, 3 to 5 s each). LOO leaves out whole sequences, and needs many.
+    four Poisson states (standard errors of 0.1, 3 to 5 s each). LOO (az.loo of `Posterior.to_arviz`) leaves
+    out whole sequences, which are exchangeable as the steps of one are not, and needs many of them.
     Sources: Baum, Petrie, Soules & Weiss, Ann. Math. Stat. 41, 1970; Rabiner, Proc. IEEE 77(2), 1989; Zucchini & MacDonald, Hidden
     Markov Models for Time Series (2009).
     """
@@ -102,6 +103,7 @@ class HiddenMarkov(Family):
     def _begin(self, start: Mapping[str, Tensor]) -> None:
         """Make the guide: it begins at `start`, or at draws from the priors, in units of the priors' own scales."""
         states, row = self.num_states, dist.Dirichlet(self.concentration)
+        self._names = tuple(self.priors())
         draws = prior_draws({**self.priors(), "initial": row, "transition": row})
         device = next(iter(draws.values())).device
         draws = {n: v.to(device) for n, v in draws.items()}
@@ -218,11 +220,11 @@ class HiddenMarkov(Family):
 
     def _law(self, values: Mapping[str, Tensor]) -> Any:
         """Of observations, batch shape (*lead, 1, 1, K). Raises NameNotFoundError where a site has no value."""
-        needed = self._continuous()
-        if missing := sorted(set(needed) - set(values)):
+        needed = {"transition", *self._names, *(["initial"] if self.initial == "free" else [])}
+        if missing := sorted(needed - set(values)):
             raise NameNotFoundError(f"no value for {', '.join(missing)}; given are {', '.join(sorted(values))}")
         lead = values["transition"].dim() - 2
-        wide = {n: values[n].unsqueeze(lead) if n in self.shared else values[n] for n in self.priors()}
+        wide = {n: values[n].unsqueeze(lead) if n in self.shared else values[n] for n in self._names}
         return self.emission.law(**{n: v.unsqueeze(lead).unsqueeze(lead) for n, v in wide.items()})
 
     def _weights(self, data: Sequences, values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -406,3 +406,39 @@ def test_settings() -> None:
         HiddenMarkov(3, like=torch.tensor([1.0, 2.0]))
     with pytest.raises(NameNotFoundError, match=r"no value for rate; given are initial, transition"):
         HiddenMarkov(1, "poisson").smoothed(EARTHQUAKES, {"initial": torch.ones(1), "transition": torch.ones(1, 1)})
+
+
+@pytest.mark.slow
+def test_how_many_states_by_leaving_out_sequences() -> None:
+    """Thirty sequences of two states far apart: each is a datum, and two states are far better than one."""
+    arviz = pytest.importorskip("arviz")
+    draw = np.random.default_rng(0)
+    state, rows = draw.integers(0, 2, 30), []
+    for _ in range(25):
+        state = (draw.random(30) < np.where(state == 0, 0.1, 0.8)).astype(int)
+        rows.append(np.where(state == 0, 50.0, 80.0) + 8.0 * draw.normal(size=30))
+    x = torch.as_tensor(np.stack(rows, 1), dtype=torch.float32)
+    found = []
+    for states in (1, 2):
+        posterior = NUTS(num_samples=300, seed=0, progress=False).run(HiddenMarkov(states, "normal", like=x), x)
+        found.append(arviz.loo(posterior.to_arviz(), pointwise=True))
+    assert [f.n_data_points for f in found] == [30, 30]
+    assert max(float(f.pareto_k.max()) for f in found) < 0.7
+    gain = (found[1].loo_i - found[0].loo_i).to_numpy()
+    assert gain.sum() > 5 * gain.std() * math.sqrt(30)
+
+
+def test_a_step_that_lacks_some_numbers_is_missing() -> None:
+    x = datasets.load("old-faithful").x[:30].double().clone()
+    family = HiddenMarkov(2, "normal", num_features=2)
+    values = {
+        "initial": torch.tensor([0.3, 0.7]).double(),
+        "transition": torch.tensor([[0.1, 0.9], [0.6, 0.4]]).double(),
+        "loc": torch.tensor([[2.0, 55.0], [4.3, 80.0]]).double(),
+        "scale": torch.tensor([[0.4, 6.0], [0.5, 7.0]]).double(),
+    }
+    x[4, 1] = torch.nan
+    with pytest.warns(PpgenWarning, match="1 steps of x lack some of their numbers, the first is step 4 of sequence 0"):
+        partly = family.log_likelihood(x, values)
+    x[4] = torch.nan
+    torch.testing.assert_close(partly, family.log_likelihood(x, values), rtol=0, atol=0)
