@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numba import njit
 
-from .dense_recursions import backward, forward
+from .dense_recursions import backward, forward, product
 from .native.calling import HOW
 
 __all__ = ["DENSE", "FLOOR", "LOGS", "SPARSE", "best", "drawn", "filtered", "marginals", "sums", "walked"]
@@ -29,26 +29,10 @@ DENSE, SPARSE, LOGS = 0, 1, 2  # every pair has a weight; some are forbidden; so
 
 
 @njit(cache=True, **HOW)
-def _product(before, pairs, after):  # type: ignore[no-untyped-def]
-    """after = before @ pairs"""
+def _step(before, pairs, s, weights, after):  # type: ignore[no-untyped-def]
+    """after = (before @ pairs[s]) * weights; returns its sum."""
     states = before.shape[0]
-    for j in range(states):
-        after[j] = 0.0
-    for i in range(0, states - 3, 4):  # four rows at a time: what is added to is read and written a quarter as often
-        x, y, z, u = before[i], before[i + 1], before[i + 2], before[i + 3]
-        for j in range(states):
-            after[j] += (x * pairs[i, j] + y * pairs[i + 1, j]) + (z * pairs[i + 2, j] + u * pairs[i + 3, j])
-    for i in range(states - states % 4, states):
-        x = before[i]
-        for j in range(states):
-            after[j] += x * pairs[i, j]
-
-
-@njit(cache=True, **HOW)
-def _step(before, pairs, weights, after):  # type: ignore[no-untyped-def]
-    """after = (before @ pairs) * weights; returns its sum."""
-    states = before.shape[0]
-    _product(before, pairs, after)
+    product(before, pairs, s, after)
     total = 0.0
     for j in range(states):
         after[j] *= weights[j]
@@ -87,9 +71,9 @@ def _forward(weights, local, pairs, how, alpha):  # type: ignore[no-untyped-def]
         alpha[0, j] = alpha[0, j] / total if total != 0.0 else 0.0
     logs = math.log(total)
     for t in range(1, length):
-        before, after, pair = alpha[(t - 1) % rows], alpha[t % rows], pairs[min(t - 1, last)]
-        total = _step(before, pair, weights[t], after)
-        if _loses(before, pair, local[t], after, total):
+        before, after, s = alpha[(t - 1) % rows], alpha[t % rows], min(t - 1, last)
+        total = _step(before, pairs, s, weights[t], after)
+        if _loses(before, pairs[s], local[t], after, total):
             return 0.0, True
         scale = 1.0 / total if total != 0.0 else 0.0
         for j in range(states):
@@ -138,10 +122,10 @@ def _forward_in_logs(local, pairs, alpha):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, **HOW)
 def _step_back(alpha, turned, ahead, beta, unary, counts):  # type: ignore[no-untyped-def]
-    """One step earlier: alpha are the shares there, ahead the weights of the next time with what follows; turned are the pairs, (next,
-    this). Writes beta and the posterior shares, adds to counts what the pairs are to be multiplied with."""
+    """One step earlier: alpha are the shares there, ahead the weights of the next time with what follows; turned are the pairs, (1,
+    next, this). Writes beta and the posterior shares, adds to counts what the pairs are to be multiplied with."""
     states = alpha.shape[0]
-    _product(ahead, turned, beta)
+    product(ahead, turned, 0, beta)
     total = 0.0
     for i in range(states):
         total += alpha[i] * beta[i]
@@ -166,14 +150,14 @@ def _backward(weights, pairs, alpha, unary, of_pairs):  # type: ignore[no-untype
     """Posterior shares of states, unary (T, K), and of pairs, of_pairs (S, K, K), which is 0 before, from the shares going forward."""
     length, states = weights.shape
     last = pairs.shape[0] - 1
-    beta, ahead, turned = np.empty(states), np.empty(states), np.empty((states, states))
+    beta, ahead, turned = np.empty(states), np.empty(states), np.empty((1, states, states))
     for i in range(states):
         beta[i] = 1.0
         unary[length - 1, i] = alpha[length - 1, i]
-    _turn(pairs[0], turned)
+    _turn(pairs[0], turned[0])
     for t in range(length - 2, -1, -1):
         if last > 0:
-            _turn(pairs[t], turned)
+            _turn(pairs[t], turned[0])
         for j in range(states):
             ahead[j] = weights[t + 1, j] * beta[j]
         _step_back(alpha[t], turned, ahead, beta, unary[t], of_pairs[min(t, last)])
