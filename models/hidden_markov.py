@@ -1,6 +1,6 @@
 """Hidden Markov models: a chain of states that is not observed, of which each gives off an observation."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -233,7 +233,7 @@ class HiddenMarkov(Family):
         if data.values is None or data.seen is None:
             raise ProgramError("give data x; there is none")
         steps = max(1, BLOCK // (law.batch_shape.numel() * data.size))
-        local = torch.cat([law.log_prob(block.unsqueeze(2)) for block in data.values.split(steps, 1)], -2)
+        local = _joined((law.log_prob(block.unsqueeze(2)) for block in data.values.split(steps, 1)), data.steps)
         if not data.seen.all():
             local = torch.where(data.seen[..., None], local, local.new_zeros(()))
         first = values["initial"] if self.initial == "free" else stationary(transition)
@@ -258,6 +258,19 @@ class HiddenMarkov(Family):
         if "state" in draws:
             out["state"] = renamed(draws["state"], order)
         return out
+
+
+def _joined(blocks: Iterator[Tensor], length: int) -> Tensor:
+    """Blocks of time, (*lead, steps, K), as one: without gradients each is let go at once, and its memory serves the next."""
+    first = next(blocks)
+    if first.requires_grad:
+        return torch.cat([first, *blocks], -2)
+    out, end = first.new_empty(*first.shape[:-2], length, first.shape[-1]), first.shape[-2]
+    out[..., :end, :] = first
+    for block in blocks:
+        out[..., end : end + block.shape[-2], :] = block
+        end += block.shape[-2]
+    return out
 
 
 def stationary(transition: Tensor) -> Tensor:
