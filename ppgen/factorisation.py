@@ -8,7 +8,7 @@ those of other plates stand for all of their rows.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -23,11 +23,12 @@ GREEK = {
     "phi", "chi", "psi", "omega",
 }  # fmt: skip
 VARIABLES = ("latent", "observed", "conditioned")
+PYTHON = {"*": r"\,", "{": r"\{", "}": r"\}", "~": r"\sim ", "\\": r"\backslash "}
 
 
 @dataclass(frozen=True)
 class Formula:
-    """A factorisation in text and in LaTeX, and the story line by line. Prints as text, and as LaTeX in a notebook.
+    """A factorisation and the story line by line, in text and in LaTeX. Prints as text, and as LaTeX in a notebook.
 
     guide, elbo   the same of the guide, and the bound that results; None without a guide
     """
@@ -35,6 +36,7 @@ class Formula:
     text: str
     latex: str
     story: tuple[str, ...]
+    latex_story: tuple[str, ...] = ()
     guide: "Formula | None" = None
     elbo: str | None = None
 
@@ -45,7 +47,7 @@ class Formula:
         return "\n".join(parts)
 
     def _repr_latex_(self) -> str:
-        return f"$${self.latex}$$"
+        return "\n\n".join(f"$${line}$$" for line in (self.latex, *self.latex_story))
 
 
 def formula(
@@ -63,7 +65,7 @@ def formula(
     observed = ", ".join(graph.of_kind("observed", "conditioned"))
     latent = ", ".join(graph.of_kind("latent"))
     elbo = f"log p({observed}) >= E_q[log p({observed}, {latent}) - log q({latent})]"
-    return Formula(model.text, model.latex, model.story, q, elbo)
+    return replace(model, guide=q, elbo=elbo)
 
 
 class _Writing:
@@ -75,11 +77,15 @@ class _Writing:
 
     def formula(self) -> Formula:
         names = [n for n in self.graph if self._shown(n)]  # in program order, in which nothing comes before what it depends on
-        factors = [n for n in names if self.graph.nodes[n]["kind"] in (*VARIABLES, "factor")]
+        factors = [n for n in names if self.graph.nodes[n]["kind"] in (*VARIABLES, "factor") and not self._done(n)]
         groups = [(plates, list(members)) for plates, members in groupby(factors, key=lambda n: self.graph.nodes[n]["plates"])]
         text = " ".join(self._product(plates, members, latex=False) for plates, members in groups)
         latex = r"\,".join(self._product(plates, members, latex=True) for plates, members in groups)
-        return Formula(text, latex, tuple(self._line(n) for n in names))
+        return Formula(text, latex, tuple(self._line(n) for n in names), tuple(self._latex_line(n) for n in names))
+
+    def _done(self, name: str) -> bool:
+        """Whether it was set from outside."""
+        return "done" in self.graph.nodes[name]
 
     def _shown(self, name: str) -> bool:
         return self.graph.nodes[name]["kind"] in (*VARIABLES, "deterministic", "factor")
@@ -110,23 +116,66 @@ class _Writing:
         edge = self.graph.edges[name, seen_from] if self.graph.has_edge(name, seen_from) and parent else {}
         lags = {edge["over"]: f"-{edge['lag']}"} if edge.get("lag") else {}
         indices = [self.letters[p] + lags.get(p, "") for p in self.graph.nodes[name]["plates"] if p in here]
-        symbol = _symbol(name) if latex else name
-        if not indices:
+        symbol = _symbol(name, indices) if latex else f"{name}_{','.join(indices)}" if indices else name
+        if not (parent and self._done(name)):
             return symbol
-        return f"{symbol}_{{{','.join(indices)}}}" if latex else f"{symbol}_{','.join(indices)}"
+        return rf"\mathrm{{do}}({symbol})" if latex else f"do({symbol})"
 
     def _line(self, name: str) -> str:
         node = self.graph.nodes[name]
         arguments = [self._indexed(a, name) for a in node["arguments"].values()]
         where = ", ".join(f"{self.letters[p]} = 1..{self.graph.plates[p]['size']}" for p in node["plates"])
         left = self._variable(name, name, latex=False)
-        if node["kind"] == "deterministic":
+        if self._done(name):
+            line = f"do({left})"
+        elif node["kind"] == "deterministic":
             line = f"{left} = {arguments[0] if arguments else '...'}"
         elif node["kind"] == "factor":
             line = f"factor {left}"
         else:
             line = f"{left} ~ {node['distribution']}({', '.join(arguments)})"
         return f"{line}    for {where}" if where else line
+
+    def _latex_line(self, name: str) -> str:
+        node = self.graph.nodes[name]
+        arguments = [self._typeset(a, name) for a in node["arguments"].values()]
+        listed = r",\ ".join(arguments)
+        where = r",\ ".join(f"{self.letters[p]} = 1, \\ldots, {self.graph.plates[p]['size']}" for p in node["plates"])
+        left = self._variable(name, name, latex=True)
+        if self._done(name):
+            line = rf"\mathrm{{do}}({left})"
+        elif node["kind"] == "deterministic":
+            line = f"{left} = {arguments[0] if arguments else '...'}"
+        elif node["kind"] == "factor":
+            line = rf"\mathrm{{factor}}\ {left}"
+        else:
+            line = rf"{left} \sim \mathrm{{{_escaped(node['distribution'])}}}({listed})"
+        return rf"{line}\qquad {where}" if where else line
+
+    def _typeset(self, argument: str, name: str) -> str:
+        """A formula of Python in LaTeX: names as symbols, an index below what it picks from."""
+        known = {n: self._variable(n, name, latex=True) for n in self.graph.predecessors(name) if n in argument}
+        longest = sorted(map(re.escape, known), key=len, reverse=True)
+        words = re.compile(
+            "|".join([*(rf"(?<![\w.]){n}(?![\w.(])" for n in longest), r"[A-Za-z_][\w.]*", r"\^-?[\d.]+", r"[\[\]*{}#%&$~\\]"])
+        )
+        open_, before = list[str](), ""
+
+        def written(word: re.Match[str]) -> str:
+            nonlocal before
+            if word[0] == "[":  # a symbol has one subscript; what has one already keeps the brackets
+                open_.append("[" if "_" in before or not before or argument[: word.start()].endswith(" ") else "_{")
+                text = open_[-1]
+            elif word[0] == "]":
+                text = "}" if open_ and open_.pop() == "_{" else "]"
+            elif word[0][0] == "^":
+                text = f"^{{{word[0][1:]}}}"
+            else:
+                text = known.get(word[0]) or PYTHON.get(word[0]) or rf"\mathrm{{{_escaped(word[0])}}}"
+            before = text if word[0][0].isalpha() else ""
+            return text
+
+        return words.sub(written, argument)
 
     def _indexed(self, argument: str, name: str) -> str:
         """A formula with the names of variables indexed as the site sees them."""
@@ -148,8 +197,13 @@ def _letters(graph: Structure) -> dict[str, str]:
     return letters
 
 
-def _symbol(name: str) -> str:
-    r"""A name in LaTeX: \mu, \mathrm{weights}, z."""
+def _symbol(name: str, indices: Sequence[str] = ()) -> str:
+    r"""A name in LaTeX, all of its indices in one subscript: \mu, \mathrm{weights}, z_{\mathrm{old},i}."""
     stem, _, rest = name.partition("_")
-    symbol = "\\" + stem if stem in GREEK else stem if len(stem) == 1 else rf"\mathrm{{{stem}}}"
-    return f"{symbol}_{{\\mathrm{{{rest.replace('_', ',')}}}}}" if rest else symbol
+    symbol = "\\" + stem if stem in GREEK else stem if len(stem) == 1 else rf"\mathrm{{{_escaped(stem)}}}"
+    below = ",".join([*([rf"\mathrm{{{rest.replace('_', ',')}}}"] if rest else []), *indices])
+    return f"{symbol}_{{{below}}}" if below else symbol
+
+
+def _escaped(word: str) -> str:
+    return re.sub(r"([_#%&$])", r"\\\1", word)

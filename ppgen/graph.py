@@ -69,10 +69,12 @@ class Structure(nx.DiGraph):
         return {m for n in names for m in slices.get(self._known(n), [n])}
 
     def do(self, *names: str) -> "Structure":
-        """The graph after these nodes were set from outside: what pointed to them does so no longer."""
+        """The graph after these nodes were set from outside: what pointed to them does so no longer, and formulas have do(name) where
+        they stand."""
         other = self.copy()
         for name in names:
             other.remove_edges_from(list(self.in_edges(self._known(name))))
+            other.nodes[name]["done"] = True
         if "unrolled" in self.graph:
             other.graph["unrolled"] = self.graph["unrolled"].do(*self._slices(names))
         return other

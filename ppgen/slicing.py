@@ -5,13 +5,14 @@ it, no further than to values that are sites themselves. Every edge found so is 
 others are held, and an edge along which nothing ever changes is struck.
 """
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import networkx as nx
 import torch
 from torch import Tensor
-from torch.distributions import biject_to
+from torch.distributions import Dirichlet, Distribution, biject_to
 from torch.utils._pytree import tree_flatten
 
 from .chains import chain_of
@@ -27,6 +28,7 @@ from .tape import Steered, Tape, Watch
 
 __all__ = ["ByRunning", "Slicing"]
 
+HALVES = {"concentration1": 0, "concentration0": 1}
 TRIED = 3  # other values of each node that an edge is tried with
 
 
@@ -189,8 +191,7 @@ class Slicing(_Graphing):
             return
         if site.kind == "factor":
             return
-        for argument, value in _arguments_of(self.run_.laws[name]):
-            node = self.tape.node(value)
+        for argument, node in _arguments_of(self.run_.laws[name], self.tape):
             self.result.nodes[name]["arguments"][argument] = self.formulas.of(node)
             if node.constant is not None:
                 known = self._constant_name(node.constant)
@@ -355,16 +356,37 @@ def _other_value(value: Tensor, law: Any, generator: torch.Generator) -> Tensor:
     return value * (1 + 0.1 * torch.rand(value.shape, generator=generator, dtype=value.dtype)) + 0.01
 
 
-def _arguments_of(law: Any) -> Iterator[tuple[str, Tensor]]:
-    """The tensors that a distribution was made with, by name, as the user gave them."""
-    found: dict[str, Tensor] = {}
-    for base in bases(law):
-        given = base.__dict__.get("_param")  # where `probs` and `logits` are made of each other on first use
-        for name in getattr(base, "arg_constraints", {}):
-            value = base.__dict__.get(name)
-            if isinstance(value, Tensor) and name not in found and (given is None or value is given):
-                found[name] = value
-    return iter(found.items())
+def _arguments_of(law: Any, tape: Tape) -> list[tuple[str, Node]]:
+    """What a distribution was made of, by name and in the order of its signature, as the user gave it."""
+    wrapped = list(bases(law))
+    for i, base in enumerate(wrapped):
+        names = dict.fromkeys([*inspect.signature(type(base).__init__).parameters, *getattr(base, "arg_constraints", {})])
+        if found := [(name, node) for name in names for node in _kept(name, [base, *_parts_of(base), *wrapped[i + 1 :]], tape)]:
+            return found
+    return []
+
+
+def _kept(name: str, places: Sequence[Any], tape: Tape) -> list[Node]:
+    """The value of one argument, where a distribution or one that it is made of has kept it."""
+    for place in places:
+        value, given = place.__dict__.get(name), place.__dict__.get("_param")
+        made = name in ("probs", "logits") and given is not None and value is not given  # of each other, on first use
+        if isinstance(value, Tensor) and not made:
+            return [tape.node(value)]
+        if isinstance(place, Dirichlet) and name in HALVES:  # a beta law is a law of two shares
+            whole = tape.node(place.concentration)
+            while whole.target is torch.ops.aten.expand.default:
+                whole = whole.args[0]
+            if whole.constant is not None:
+                return [tape.node(whole.constant[..., HALVES[name]])]
+            if whole.target is torch.ops.aten.stack.default:
+                return [whole.args[0][HALVES[name]]]
+    return []
+
+
+def _parts_of(law: Any) -> list[Any]:
+    parts = [v for v in law.__dict__.values() if isinstance(v, Distribution)]
+    return [*parts, *(inner for part in parts for inner in _parts_of(part))]
 
 
 def _text_of(support: Any) -> str:

@@ -158,6 +158,70 @@ def test_a_story_and_a_bound() -> None:
     assert both.latex.startswith(r"p(\mathrm{weights}")
 
 
+@pytest.mark.parametrize("name", list(textbook.CASES))
+def test_formulas_are_latex(name: str) -> None:
+    """As matplotlib reads it: no symbol has two subscripts, nothing of Python is left."""
+    from matplotlib.mathtext import MathTextParser
+
+    case = textbook.CASES[name]
+    written = formula(case.program, *case.args)
+    assert len(written.latex_story) == len(written.story)
+    for line in (written.latex, *written.latex_story):
+        MathTextParser("agg").parse(f"${line}$")
+
+
+def test_a_story_in_latex() -> None:
+    def program() -> None:
+        with pyro.plate("old_rows", 3):
+            pyro.sample("old_mu", dist.Normal(0.0, 1.0))
+        with pyro.plate("data", 4):
+            z = pyro.sample("z", dist.Categorical(torch.ones(3) / 3))
+            rate = pyro.sample("rate", dist.Beta(2.0, 3.0))
+            pyro.sample("x", dist.Normal(rate**2 + z, 1.0), obs=torch.ones(4))
+
+    story = formula(program).latex_story
+    assert story[0] == r"\mathrm{old}_{\mathrm{mu},o} \sim \mathrm{Normal}(0,\ 1)\qquad o = 1, \ldots, 3"
+    assert story[2] == r"\mathrm{rate}_{i} \sim \mathrm{Beta}(2,\ 3)\qquad i = 1, \ldots, 4"
+    assert story[3].startswith(r"x_{i} \sim \mathrm{Normal}(\mathrm{rate}_{i}^{2} + z_{i},\ 1)")
+
+
+def test_what_was_set_from_outside_has_no_factor() -> None:
+    """The truncated factorisation (Pearl, Causality, 2009, 3.2)."""
+
+    def sprinkler() -> None:
+        rain = pyro.sample("rain", dist.Bernoulli(0.2))
+        wet = pyro.sample("sprinkler", dist.Bernoulli(0.4 - 0.39 * rain))
+        pyro.sample("grass", dist.Bernoulli(0.05 + 0.4 * rain + 0.5 * wet))
+
+    written = formula(structure(sprinkler).do("sprinkler"))
+    assert written.text == "p(rain) p(grass | rain, do(sprinkler))"
+    assert r"\mathrm{do}(\mathrm{sprinkler})" in written.latex
+    assert "do(sprinkler)" in written.story
+
+
+ARGUMENTS = {
+    "Beta(a, 3)": lambda a: dist.Beta(a, 3.0),
+    "BetaBinomial(a, 2, 10)": lambda a: dist.BetaBinomial(a, 2.0, 10),
+    "Weibull(a, 2)": lambda a: dist.Weibull(a, 2.0),
+    "HalfCauchy(a)": dist.HalfCauchy,
+    "LogNormal(0, a)": lambda a: dist.LogNormal(0.0, a),
+    "ZeroInflatedPoisson(a, 0.5)": lambda a: dist.ZeroInflatedPoisson(a, gate=torch.tensor(0.5)),
+    "StudentT(4, 0, a)": lambda a: dist.StudentT(4.0, 0.0, a),
+}
+
+
+@pytest.mark.parametrize("text", list(ARGUMENTS))
+def test_arguments_as_the_user_gave_them(text: str) -> None:
+    """In a plate too, where a law is expanded."""
+
+    def program() -> None:
+        a = pyro.sample("a", dist.Gamma(2.0, 1.0))
+        with pyro.plate("data", 4):
+            pyro.sample("x", ARGUMENTS[text](a), obs=torch.full((4,), 0.5) if text.startswith("Beta(") else torch.ones(4))
+
+    assert f"x_i ~ {text}    for i = 1..4" in formula(program).story
+
+
 @pytest.fixture
 def double() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
