@@ -1,6 +1,7 @@
 """A comparison as one HTML page that needs nothing else: no script, no font, no picture from elsewhere.
 
-What comes from users (names of sites, engines, data, settings) is escaped wherever it is printed.
+What comes from users (names of sites, engines, data, settings) is escaped wherever it is printed. The page's own script only sorts
+tables; without it everything is there.
 """
 
 from collections.abc import Iterator, Mapping
@@ -79,6 +80,8 @@ code { font-size: .82rem; white-space: pre-wrap; }
 dl { display: grid; grid-template-columns: minmax(9rem, max-content) 1fr; gap: .15rem 1.2rem; margin: .6rem 0 0; font-size: .875rem; }
 dt { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 summary { cursor: pointer; font-weight: 600; }
+th button { all: unset; cursor: pointer; } th button:focus-visible { outline: 2px solid var(--engine-0); outline-offset: 2px; }
+th[aria-sort] button::after { content: " \\2191"; } th[aria-sort="descending"] button::after { content: " \\2193"; }
 .ppgen text { fill: var(--ink); } .ppgen .guide text { fill: var(--engine-0); }
 .ppgen :is(.plate, .arrow) path, .ppgen .ring ellipse { stroke: var(--ink); }
 .ppgen .arrow polygon, .ppgen .dot ellipse, .ppgen .box polygon { fill: var(--ink); stroke: var(--ink); }
@@ -88,6 +91,38 @@ summary { cursor: pointer; font-weight: 600; }
 @media print { nav { display: none; } body { background: none; font-size: 10.5pt; } main { max-width: none; padding: 0; }
   .card, tbody, li { break-inside: avoid; } h2, h3 { break-after: avoid; } .scroll { overflow: visible; }
   table { font-size: 7.5pt; } th, td { padding: .15rem .3rem; } td svg { width: 5rem; } }
+"""
+
+# A head is a button; rows that belong together (a component's, one for each engine) move together, by the first of them.
+SCRIPT = """
+for (const table of document.querySelectorAll("table.sorts")) {
+  const heads = [...table.tHead.rows[0].cells];
+  const groups = table.tBodies.length > 1 ? [...table.tBodies] : [...table.tBodies[0].rows];
+  const place = groups[0].parentNode;
+  const value = (group, column) => {
+    const text = (group.rows ? group.rows[0] : group).cells[column].textContent.trim();
+    const number = parseFloat(text.replaceAll(",", ""));
+    return [text === "-" ? 2 : isNaN(number) ? 1 : 0, number, text];
+  };
+  heads.forEach((head, column) => {
+    if (head.querySelector("[aria-hidden]")) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach(other => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const keyed = groups.map((group, i) => [value(group, column), i, group]);
+      keyed.sort(([[a, x, s], i], [[b, y, t], j]) => {
+        const order = a || b ? a - b || s.localeCompare(t, "en", { numeric: true }) : x - y;
+        return (a === 2 || b === 2 ? order : down ? -order : order) || i - j;
+      });
+      keyed.forEach(([, , group]) => place.append(group));
+    });
+  });
+}
 """
 
 PAGE = Template("""<!DOCTYPE html>
@@ -111,6 +146,7 @@ $data
 <section aria-labelledby="traces"><h2 id="traces">Densities and traces</h2>$traces</section>
 <section aria-labelledby="origin"><h2 id="origin">Where this comes from</h2>$origin</section>
 </main>
+<script>$script</script>
 </body>
 </html>
 """)
@@ -131,6 +167,7 @@ def page(comparison: "Comparison") -> str:
     absent = {name for name, text in (("program", program), ("data", data)) if not text}
     return PAGE.substitute(
         css=CSS,
+        script=SCRIPT,
         nav="".join(f'<a href="#{name}">{title}</a>' for name, title in sections.items() if name not in absent),
         program=program,
         title=escape(comparison.title),
@@ -199,7 +236,8 @@ def _marginals(comparison: "Comparison") -> str:
     body = "".join(f"<tbody>{''.join(rows)}</tbody>" for rows in bodies.values())
     notes = "".join(f"<p>{escape(note)}</p>" for note in (*comparison.notes, *left_out(comparison)))
     return (
-        '<div class="card scroll"><table><thead><tr><th class="name" scope="col">site</th><th class="name" scope="col">engine</th>'
+        '<div class="card scroll"><table class="sorts"><thead><tr><th class="name" scope="col">site</th>'
+        '<th class="name" scope="col">engine</th>'
         f'<th scope="col"><span aria-hidden="true">5 to 95 %</span></th>{heads}</tr></thead>{body}</table></div>'
         f'<div class="notes">{_legend(comparison)}{notes}</div>'
     )
@@ -239,7 +277,7 @@ def _engines(comparison: "Comparison") -> str:
     )
     text = "Seconds are wall time with everything in it: recording, checks, compiling, warm-up, sampling, collecting."
     return (
-        f'<div class="card scroll"><table><thead><tr><th class="name" scope="col">engine</th>{heads}</tr></thead>'
+        f'<div class="card scroll"><table class="sorts"><thead><tr><th class="name" scope="col">engine</th>{heads}</tr></thead>'
         f'<tbody>{body}</tbody></table></div><p class="notes">{text}</p>'
     )
 

@@ -47,7 +47,7 @@ class Page(HTMLParser):
         self.balanced = self.balanced and bool(self.open) and self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] != "style":
+        if not self.open or self.open[-1] not in ("style", "script"):
             self.text += data
 
 
@@ -108,7 +108,9 @@ def hostile() -> str:
 
 def test_names_of_users_are_text_and_never_markup(hostile: str) -> None:
     parsed = Page(hostile)
-    assert not {"script", "img"} & {tag for tag, _ in parsed.tags}
+    assert "img" not in {tag for tag, _ in parsed.tags}
+    assert hostile.count("<script") == 1  # the page's own
+    assert hostile.count("</script") == 1
     assert NASTY in parsed.text
     assert "<b>svi</b>" in parsed.text
     assert "<img src=http://example.org/x.png>" in parsed.text
@@ -121,7 +123,8 @@ def test_the_page_needs_nothing_from_elsewhere(which: str, request: pytest.Fixtu
     assert parsed.balanced
     assert parsed.open == []
     for tag, attributes in parsed.tags:
-        assert tag not in ("script", "iframe", "object", "embed", "base", "img")
+        assert tag != "script" or not attributes
+        assert tag not in ("iframe", "object", "embed", "base", "img")
         for name in ("src", "href", "xlink:href", "data", "action"):
             assert (attributes.get(name) or "#").startswith(("#", "data:,"))
         assert not any(name.startswith("on") for name in attributes)
@@ -222,19 +225,40 @@ def test_a_mixture_shows_its_components() -> None:
     assert "contours of each component" in page(compare({"nuts": posterior}))
 
 
-def console_messages(file: Path) -> list[str]:
-    """What Chromium's console says when it opens a file."""
+def opened(file: Path) -> tuple[str, list[str]]:
+    """The page as Chromium has it in the end, and what its console says."""
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     command += ["--enable-logging=stderr", "--dump-dom", file.as_uri()]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return [line for line in run.stderr.splitlines() if "CONSOLE" in line]
+    return run.stdout, [line for line in run.stderr.splitlines() if "CONSOLE" in line]
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here: the page is not opened in a browser")
+IN_A_BROWSER = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here: the page is not opened in a browser")
+
+
+@IN_A_BROWSER
+@pytest.mark.parametrize("clicks", [1, 2])
+def test_tables_sort(clicks: int, in_plane: str, tmp_path: Path) -> None:
+    """By the means of the first engine, up and then down; what belongs to one component stays together."""
+    click = f"for (let i = 0; i < {clicks}; i++) document.querySelectorAll('#marginals ~ div thead th')[3].firstChild.click()"
+    report = tmp_path / "report.html"
+    report.write_text(in_plane.replace("</body>", f"<script>{click}</script></body>"), encoding="utf-8")
+    page_, messages = opened(report)
+    table = page_[page_.index('id="marginals"') : page_.index('id="engines"')]
+    names = re.findall(r'<th scope="rowgroup" rowspan="2">([^<]+)</th>', table)
+    means = [float(m.replace(",", "")) for m in re.findall(r"</th><td class=\"name\">.*?</svg></td><td>([^<]+)</td>", table)]
+    assert messages == []
+    assert f'aria-sort="{("ascending", "descending")[clicks - 1]}"' in table
+    assert sorted(names) == ["loc[0]", "loc[1]"]
+    assert len(means) == 2
+    assert means == sorted(means, reverse=clicks == 2)
+
+
+@IN_A_BROWSER
 @pytest.mark.parametrize("which", ["in_plane", "hostile"])
 def test_chromium_has_nothing_to_say(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     report, planted = tmp_path / "report.html", tmp_path / "planted.html"
     report.write_text(request.getfixturevalue(which), encoding="utf-8")
     planted.write_text('<!DOCTYPE html><svg><path d="M 0 wrong"/></svg>', encoding="utf-8")
-    assert len(console_messages(planted)) == 1  # the check does see what is wrong
-    assert console_messages(report) == []
+    assert len(opened(planted)[1]) == 1  # the check does see what is wrong
+    assert opened(report)[1] == []
