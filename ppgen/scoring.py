@@ -23,8 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pyro.nn import PyroModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from .datum_bridge import DatumBridge
 from .diagnostics import mcse_mean
@@ -309,15 +308,16 @@ def _check_particles(num_particles: int) -> None:
         raise ScoreError(f"num_particles must be at least {2 * GROUPS}, got {num_particles}")
 
 
-class _Guide(PyroModule):
-    """A family's guide as a program of its own."""
+class _Guide(nn.Module):
+    """A family's guide as a program of its own. No PyroModule: such a one takes in no module that has run."""
 
     def __init__(self, family: Any):
         super().__init__()
         self.family = family
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.family.guide(*args, **kwargs)
+        with self.family._pyro_context:
+            return self.family.guide(*args, **kwargs)
 
 
 def guide_of(model: Program) -> Program:

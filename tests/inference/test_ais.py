@@ -17,9 +17,9 @@ from ppgen import score
 from ppgen.annealing import anneal, anneal_back, inverse_temperatures
 from ppgen.errors import EngineError, GuideError, NameNotFoundError, PpgenError, ScoreError
 from ppgen.family import Family
-from ppgen.inference import AIS
+from ppgen.inference import AIS, SVI
 from ppgen.keys import Key
-from ppgen.models import BoltzmannMachine, Ising
+from ppgen.models import BoltzmannMachine, CoinTosses, Ising
 
 QUICK: dict[str, Any] = {"num_samples": 200, "progress": False}
 X = torch.tensor([31.0, 44.0, 39.5, 52.0, 47.0])
@@ -199,6 +199,14 @@ class Shift:
     def move(self, state: Tensor, inverse_temperature: float, key: Key, back: bool = False) -> Tensor:
         precision = (1 - inverse_temperature) + inverse_temperature / 4
         return inverse_temperature * 6.0 / 4 / precision + key.normal(0, state.shape) * precision**-0.5
+
+
+def test_a_familys_own_guide_as_the_base() -> None:
+    """Of one that has run before, too."""
+    family, x = CoinTosses(2.0, 3.0), (torch.arange(40) % 3 > 0).float()
+    SVI(num_steps=10, progress=False).run(family, x)
+    found = AIS(base="guide", **QUICK).evidence(family, x)
+    assert found.log_evidence == pytest.approx(float(family.exact(x)["log_evidence"]), abs=5 * found.standard_error + 1e-3)
 
 
 def test_the_weights_both_ways() -> None:
