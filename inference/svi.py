@@ -26,7 +26,7 @@ from ..keys import Key
 from ..mode import Start
 from ..objective import Objective
 from ..posterior import Posterior, require_memory
-from ..program import Program
+from ..program import Program, constrained
 from ..provenance import provenance
 from ._autoguide import by_name
 
@@ -248,6 +248,7 @@ class SVI(SteppingEngine):
             draws=draws,
             program=program,
             params={n: p for n, p in params.items() if p.numel()},
+            constrained=constrained({n: params[n] for n in target.pair.transforms}, target.pair.transforms),
             log_weights=None if log_weights is None else log_weights[None],
             losses=run.stats["losses"][0],
             provenance={**made, "draws": note} if note else made,

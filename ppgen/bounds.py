@@ -4,7 +4,7 @@
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -65,13 +65,15 @@ class Term(NamedTuple):
 class Pair(Protocol):
     """A guide placed in a model.
 
-    params    where learning starts: unconstrained, by name; buffers: those that are written while it learns
+    params    where learning starts: unconstrained, by name; transforms: of those with constraints
+    buffers   those that are written while it learns
     noises    its noise inputs, by name; random: it draws other random numbers itself
     point     a point estimate, which has no importance weights
     trained   its modules run in training mode: draws are another pair's
     """
 
     params: dict[str, Tensor]
+    transforms: Mapping[str, Any]
     noises: dict[str, Noise]
     random: bool
     point: bool
@@ -96,6 +98,7 @@ class OnPosition:
     def __init__(self, guide: FlatGuide, model: Model, start: Start):
         self.guide, self.model, self.point, self.start = guide, model, guide.point, start
         self.params = guide.initial(torch.zeros_like(start.centre))
+        self.transforms: Mapping[str, Any] = {}
         self.own = {f"noise:{i}": q for i, q in enumerate(guide.noise(len(start.centre), start.centre.dtype))}
         self.noises = {**self.own, **model.noises}
         self.random, self.trained, self.buffers = model.random, model.trained.trained, model.trained.buffers
@@ -128,6 +131,7 @@ class Run:
     def __init__(self, companion: Companion, graph: RecordedGuide | None):
         self.companion, self.graph = companion, graph
         self.params, self.trained = dict(companion.params), companion.program.trained
+        self.transforms: Mapping[str, Any] = companion.transforms
         self.noises = dict(graph.noises) if graph is not None else {}
         self.random = graph is None or graph.random
 

@@ -162,6 +162,7 @@ class Companion(ABC):
 
     params     unconstrained, by name: the model's, and its own. Statements `pyro.param` of one name are one parameter; a
                parameter of its module that has the name of one of the model's gets the prefix `guide.`.
+    transforms of them, within the constraints of `pyro.param` statements
     sites      the continuous latent sites that it draws; discrete: those that it gives probabilities to
     buffers    those that it writes while it learns (training.py), by name; of a module of the user's with the prefix `guide.`
 
@@ -192,6 +193,7 @@ class Companion(ABC):
         self.program.params = {**self.program.params, **run.params}
         self._match(run)
         self.dims = {n: s.dims for n, s in run.sites.items()}
+        self.transforms = run.transforms
         if learns:
             self.program = in_training(self.program, self._found)
 

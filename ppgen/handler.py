@@ -66,7 +66,7 @@ class Evaluation(EnumMessenger):
         self.enumerated: dict[int, str] = {}  # Pyro's id of an enumeration dimension -> its site
         self.single: set[str] = set()  # enumerated sites of one value: dimensions of size 1 are theirs all the same
         self.foreign: dict[int, tuple[Tensor, Tensor]] = {}  # id of somebody else's Parameter -> it and the run's own
-        self._transforms: dict[str, Any] = {}  # of constraints, by parameter
+        self.transforms: dict[str, Any] = {}  # from unconstrained numbers, by parameter
 
     def latent_value(self, msg: Any) -> tuple[Any, Latent | None]:
         """The value of a latent site that is not enumerated."""
@@ -253,18 +253,18 @@ class Evaluation(EnumMessenger):
         module's own PyroParam has no initial value and reads the run's private store."""
         name = msg["args"][0]
         initial = msg["args"][1] if len(msg["args"]) > 1 else msg["kwargs"].get("init_tensor")
-        if initial is None and name not in self._transforms:
+        if initial is None and name not in self.transforms:
             return
         if id(initial) in self.own:
             msg["value"], msg["done"] = initial, True
             return
-        if name not in self._transforms:
-            self._transforms[name] = transform_to(msg["kwargs"].get("constraint", dist.constraints.real))
+        if name not in self.transforms:
+            self.transforms[name] = transform_to(msg["kwargs"].get("constraint", dist.constraints.real))
             self._meet(name, initial)
         leaf = self.params[name]
         if isinstance(initial, torch.nn.Parameter):  # pyro.module: `Swap` puts the run's own in its place
             self.foreign[id(initial)] = initial, leaf
-        value: Any = leaf if isinstance(leaf, torch.nn.Parameter) else self._transforms[name](leaf)
+        value: Any = leaf if isinstance(leaf, torch.nn.Parameter) else self.transforms[name](leaf)
         if value is leaf and not isinstance(leaf, torch.nn.Parameter):
             value = leaf.view_as(leaf)
         value.unconstrained = weakref.ref(leaf)  # a subsampled plate asks for it
@@ -278,7 +278,7 @@ class Evaluation(EnumMessenger):
             self.params[name] = torch.nn.Parameter(initial.detach().clone())
         else:
             value = initial() if callable(initial) and not isinstance(initial, Tensor) else initial
-            self.params[name] = self._transforms[name].inv(torch.as_tensor(value)).detach().clone()
+            self.params[name] = self.transforms[name].inv(torch.as_tensor(value)).detach().clone()
 
 
 def _in_dimensions(pairs: Tensor, before: int, now: int) -> Tensor:

@@ -26,6 +26,7 @@ __all__ = ["Posterior", "require_memory"]
 
 LARGEST = 4 * 2**30  # bytes of draws
 POINTWISE = 2**28  # bytes of pointwise log likelihood that `to_arviz` computes unasked
+GROUPS = ("draws", "stats", "params", "constrained")  # of tensors by name
 NETCDF, TENSORS = "posterior.nc", "posterior.safetensors"
 
 
@@ -35,7 +36,7 @@ class Posterior:
 
     draws        site -> (chains, draws, *shape), constrained: continuous, drawn-back discrete and deterministic sites
     program      the learned copy; None after loading without one
-    params       learned parameters, unconstrained, by name
+    params       learned parameters, unconstrained, by name; constrained: the same as programs have them, as `pyro.param` gives them
     log_weights  (chains, n) log target - log proposal, nats: of the draws, or of the proposals that they were resampled from;
                  None for Markov chains
     losses       (steps,) where something was optimised, nats
@@ -55,10 +56,13 @@ class Posterior:
     coords: dict[str, Sequence[Any]] = field(default_factory=dict)
     dims: dict[str, Sequence[str]] = field(default_factory=dict)
     guide: "PlacedGuide | None" = field(default=None, repr=False)
+    constrained: dict[str, Tensor] = field(default_factory=dict, repr=False)
     resume: Callable[[int], "Posterior"] | None = field(default=None, repr=False)  # what `continue_` calls
 
     def __post_init__(self) -> None:
+        self.constrained = {**self.params, **self.constrained}
         if self.program is not None:
+            self.constrained |= {n: p for n, p in self.program.constrained().items() if n in self.params}
             self.coords = {**self.program.coords, **self.coords}
             named = {n: _dims(self.program, n) for n in self.program.sites}
             self.dims = {**{n: d for n, d in named.items() if d is not None}, **self.program.dims, **self.dims}
@@ -235,7 +239,7 @@ class Posterior:
         if folder.exists() and not folder.is_dir():
             raise CheckpointError(f"{folder} is a file; name a folder")
         folder.mkdir(parents=True, exist_ok=True)
-        groups: dict[str, Mapping[str, Tensor]] = {"draws": self.draws, "stats": self.stats, "params": self.params}
+        groups: dict[str, Mapping[str, Tensor]] = {n: getattr(self, n) for n in GROUPS}
         tensors = {f"{g}/{k}": v for g, values in groups.items() for k, v in values.items()}
         tensors |= {k: v for k in ("log_weights", "losses") if (v := getattr(self, k)) is not None}
         write_tensors(folder / TENSORS, tensors)
@@ -262,7 +266,7 @@ class Posterior:
         folder = Path(path)
         manifest = checked(read_json(folder / "manifest.json"), "posterior", folder)
         tensors = read_tensors(folder / TENSORS)
-        draws, stats, params = ({k: tensors[f"{g}/{k}"] for k in manifest["names"][g]} for g in ("draws", "stats", "params"))
+        draws, stats, params, constrained = ({k: tensors[f"{g}/{k}"] for k in manifest["names"].get(g, ())} for g in GROUPS)
         own = None if program is None else Program.of(program).copy()
         if own is not None:
             _same_sites(own, draws, folder)
@@ -271,6 +275,7 @@ class Posterior:
             draws=draws,
             program=own,
             params=params,
+            constrained=constrained,
             log_weights=tensors.get("log_weights"),
             losses=tensors.get("losses"),
             stats=stats,

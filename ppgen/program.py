@@ -22,7 +22,7 @@ __all__ = ["ARGUMENTS", "Evaluation", "FromGuide", "FromPosition", "FromUniform"
 
 ARGUMENTS = "arguments"  # the rows of a program whose arguments are gathered (batch_size)
 E = TypeVar("E", bound=Evaluation)
-FOUND = frozenset(("sites", "plates", "dim", "nesting", "data_plate", "params", "rows", "gathered"))
+FOUND = frozenset(("sites", "plates", "dim", "nesting", "data_plate", "params", "transforms", "rows", "gathered"))
 
 
 class Program:
@@ -165,12 +165,13 @@ class Program:
 
     def _find(self, params: Mapping[str, Tensor] | None = None) -> None:
         self.params, self.rows, self.gathered = dict(params or {}), {}, frozenset()
+        self.transforms: dict[str, Any] = {}
         self._changed: frozenset[int] = frozenset()  # arguments that the program writes to
         self._buffers: frozenset[str] = frozenset()  # and buffers
         try:
             run = self._first_run()
             self._read(run)
-            self.rows, self.params = run.rows, self._all_params(run)
+            self.rows, self.params, self.transforms = run.rows, self._all_params(run), run.transforms
             self.data_plate = self._find_data_plate()
         except BaseException:
             for name in FOUND:
@@ -352,6 +353,10 @@ class Program:
         finally:
             self.set_params(before)
 
+    def constrained(self) -> dict[str, Tensor]:
+        """Parameters as the program has them: what `pyro.param` gives, within its constraint."""
+        return constrained(self.params, self.transforms)
+
     def set_params(self, values: Mapping[str, Tensor]) -> None:
         """Write values (unconstrained) into the parameters, in place."""
         with torch.no_grad():
@@ -363,6 +368,13 @@ class Program:
         own = dict(self.module.named_buffers()) if self.module is not None else {}
         for name in own.keys() & values.keys():
             own[name].copy_(values[name])
+
+
+def constrained(params: Mapping[str, Tensor], transforms: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Unconstrained parameters within their constraints; those of modules are what they are."""
+    free = {n for n, p in params.items() if n not in transforms or isinstance(p, torch.nn.Parameter)}
+    with torch.no_grad():
+        return {n: p.detach() if n in free else transforms[n](p) for n, p in params.items()}
 
 
 def _twin(p: Tensor) -> Tensor:

@@ -286,6 +286,30 @@ def test_learning_rate_falls_over_the_second_half() -> None:
     assert all(a >= b for a, b in pairwise(rates))
 
 
+def test_parameters_within_their_constraints(tmp_path: Path) -> None:
+    """Of the model, and of the user's own guide: as `pyro.param` gives them, saved and read too."""
+
+    def model(y: Tensor) -> None:
+        scale = pyro.param("scale", torch.tensor(2.0, dtype=torch.float64), constraint=constraints.positive)
+        loc = pyro.sample("loc", dist.Normal(y.new_tensor(40.0), 50.0))
+        with pyro.plate("data", len(y)):
+            pyro.sample("y", dist.Normal(loc, scale), obs=y)
+
+    def guide(y: Tensor) -> None:
+        at = pyro.param("at", torch.tensor(40.0, dtype=torch.float64))
+        width = pyro.param("width", torch.tensor(3.0, dtype=torch.float64), constraint=constraints.interval(0.1, 50.0))
+        pyro.sample("loc", dist.Normal(at, width))
+
+    found = run(model, Y, guide=guide, num_steps=1500, learning_rate=0.05)
+    assert float(found.constrained["scale"]) == pytest.approx(float(found.params["scale"].exp()))
+    assert float(found.constrained["scale"]) == pytest.approx(float(Y.std(correction=0)), rel=0.05)
+    assert float(found.constrained["width"]) == pytest.approx(float(found.constrained["scale"]) / math.sqrt(len(Y)), rel=0.15)
+    assert float(found.draws["loc"].std()) == pytest.approx(float(found.constrained["width"]), rel=0.1)
+    assert torch.equal(found.constrained["at"], found.params["at"])
+    read = Posterior.load(found.save(tmp_path / "fit"))
+    assert {n: float(v) for n, v in read.constrained.items()} == {n: float(v) for n, v in found.constrained.items()}
+
+
 def test_seeds_and_keep() -> None:
     one, again, other = (run(regression, INPUTS, Y, num_steps=30, seed=s, keep=["w"]) for s in (1, 1, 2))
     assert set(one.draws) == {"w"}
