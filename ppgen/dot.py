@@ -14,8 +14,13 @@ import networkx as nx
 from .errors import DataError
 from .graph import Structure
 
-__all__ = ["GUIDE", "clusters", "columns", "crossing", "mermaid"]
+__all__ = ["CORNERS", "GUIDE", "clusters", "columns", "crossing", "mermaid"]
 
+# Of a plate, in Graphviz's words; in the last ones the plate is wider than its name by so many spaces
+CORNERS = (
+    *(("b", "r", 0), ("b", "l", 0), ("t", "r", 0), ("t", "l", 0), ("b", "l", 8), ("b", "r", 8), ("b", "l", 16), ("b", "r", 16)),
+    *(("b", "l", 24), ("b", "r", 24), ("b", "l", 40), ("b", "r", 40)),
+)
 COLUMN, ROW, MARGIN = 1.3, 1.0, 0.45  # inches between variables in columns, between layers, and around a plate's variables
 NAMES = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
 GREEK = dict(zip(NAMES.split(), "αβγδεζηθικλμνξπρστυφχψω", strict=True))
@@ -66,7 +71,7 @@ def _edge(data: Mapping[str, Any]) -> dict[str, str]:
     if data.get("guide"):
         return {"style": "dashed", "color": GUIDE, "class": "arrow guide", "constraint": "false"}
     look = {"style": "dotted" if data.get("control") else "solid", "class": "arrow"}
-    return {**look, "label": f"t-{data['lag']}", "fontsize": "10"} if data.get("lag") else look
+    return {**look, "label": f"  t-{data['lag']}", "fontsize": "10"} if data.get("lag") else look
 
 
 def _title(name: str, node: Mapping[str, Any]) -> str:
@@ -109,16 +114,20 @@ def _edges(graph: Structure) -> list[str]:
 # Plates that nest
 
 
-def clusters(graph: Structure, full: bool) -> str:
-    """DOT in which every plate is a cluster, inside the cluster of the plate around it."""
+def clusters(graph: Structure, full: bool, corner: Mapping[str, int]) -> str:
+    """DOT in which every plate is a cluster, inside the cluster of the plate around it. corner: of CORNERS, in which a cluster's name
+    stands; the first where nothing is said."""
 
     def node(name: str) -> str:
         return f"{_quoted(name)} {_attributes(_node(graph, name, full))};"
 
     def plate(path: tuple[str, ...]) -> tuple[list[str], str]:
         label = _plate_label(path[-1], graph.plates[path[-1]])
-        look = {"label": label, "labelloc": "b", "labeljust": "r", "style": "rounded", "class": "plate"}
-        return [f"subgraph {_quoted('cluster_' + '/'.join(path))} {{", *(f"  {k}={_quoted(v)};" for k, v in look.items())], "}"
+        name = f"cluster_{'/'.join(path)}"
+        edge, side, spaces = CORNERS[corner.get(name, 0) % len(CORNERS)]
+        label = label + " " * spaces if side == "l" else " " * spaces + label
+        look = {"label": label, "labelloc": edge, "labeljust": side, "style": "rounded", "class": "plate"}
+        return [f"subgraph {_quoted(name)} {{", *(f"  {k}={_quoted(v)};" for k, v in look.items())], "}"
 
     return "\n".join([*_head(), *_nested(graph, node, plate), *_edges(graph), "}"])
 
@@ -162,19 +171,23 @@ def columns(graph: Structure, full: bool) -> str:
     for plate in sorted(graph.plates, key=lambda p: -len(_members(graph, p))):
         members = _members(graph, plate)
         if members:
-            lines.append(f"  {_quoted('plate:' + plate)} {_attributes(_rectangle(plate, graph, [place[n] for n in members]))};")
+            points = [place[n] for n in members]
+            side = r"\l" if min(points) == min(place[n] for n in graph if graph.nodes[n]["plates"]) else r"\r"
+            lines.append(f"  {_quoted('plate:' + plate)} {_attributes(_rectangle(plate, graph, points, side))};")
     for name in graph:
         x, y = place[name]
         lines.append(f"  {_quoted(name)} {_attributes({**_node(graph, name, full), 'pos': f'{x:.2f},{y:.2f}!'})};")
     return "\n".join([*lines, *_edges(graph), "}"])
 
 
-def _rectangle(plate: str, graph: Structure, points: Sequence[tuple[float, float]]) -> dict[str, str]:
+def _rectangle(plate: str, graph: Structure, points: Sequence[tuple[float, float]], side: str) -> dict[str, str]:
+    """side: of the name, for Graphviz: the one at which the plate reaches beyond others."""
     depth = list(graph.plates).index(plate)  # rectangles of plates that share an edge would hide each other
     left, right = min(x for x, _ in points) - MARGIN, max(x for x, _ in points) + MARGIN
     low, high = min(y for _, y in points) - MARGIN - 0.28 * (depth + 1), max(y for _, y in points) + MARGIN + 0.08 * depth
+    label = f"  {_plate_label(plate, graph.plates[plate])}  {side}"
     return {
-        "shape": "box", "style": "rounded", "label": _plate_label(plate, graph.plates[plate]), "labelloc": "b", "fixedsize": "true",
+        "shape": "box", "style": "rounded", "label": label, "labelloc": "b", "fixedsize": "true",
         "width": f"{right - left:.2f}", "height": f"{high - low:.2f}", "class": "plate", "tooltip": f"plate {plate}",
         "pos": f"{(left + right) / 2:.2f},{(low + high) / 2:.2f}!",
     }  # fmt: skip
@@ -190,13 +203,16 @@ def _places(graph: Structure) -> dict[str, tuple[float, float]]:
             layer[name] = min(layer[c] for c in model.successors(name)) - 1
     place: dict[str, tuple[float, float]] = {}
     start = 0.0
+    abreast: dict[frozenset[str], list[list[str]]] = {}
     for column in _ordered([frozenset(graph.nodes[n]["plates"]) for n in graph]):
         names = [n for n in graph if frozenset(graph.nodes[n]["plates"]) == column]
-        rows = [[n for n in names if layer[n] == y] for y in sorted({layer[n] for n in names})]
+        abreast[column] = [[n for n in names if layer[n] == y] for y in sorted({layer[n] for n in names})]
+    height = ROW * (1 + 0.4 * (max(len(row) for rows in abreast.values() for row in rows) - 1))  # arrows pass below the next variable
+    for rows in abreast.values():
         width = max(map(len, rows))
         for row in rows:
             for i, name in enumerate(row):
-                place[name] = (start + COLUMN * (i + (width - len(row)) / 2), -ROW * layer[name])
+                place[name] = (start + COLUMN * (i + (width - len(row)) / 2), -height * layer[name])
         start += COLUMN * width
     return place
 

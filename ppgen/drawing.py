@@ -18,9 +18,10 @@ from typing import Any, Literal, cast
 
 import networkx as nx
 
-from .dot import GUIDE, clusters, columns, crossing, mermaid
+from .dot import GUIDE, columns, crossing, mermaid
 from .errors import DataError, NameNotFoundError
 from .graph import Structure, structure
+from .plate_labels import legible
 from .program import Program
 
 __all__ = ["Diagram", "diagram"]
@@ -119,7 +120,7 @@ def diagram(
             'detail="minimal", or draw a part: structure(...).subgraph([...])'
         )
     placed = crossing(shown)
-    return Diagram(shown, (columns if placed else clusters)(shown, detail == "full"), placed)
+    return Diagram(shown, (columns if placed else legible)(shown, detail == "full"), placed)
 
 
 def _reduced(graph: Structure, detail: Detail) -> Structure:

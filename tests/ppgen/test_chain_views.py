@@ -43,7 +43,7 @@ def test_formula(graph: Structure) -> None:
 def test_the_slice_is_drawn_once(graph: Structure) -> None:
     dot = diagram(graph).dot
     assert dot.count('"state" -> "state" [') == 1
-    assert 'label="t-1"' in dot
+    assert 'label="  t-1"' in dot
     assert "<svg" in diagram(graph).svg
 
 

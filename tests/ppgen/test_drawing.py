@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pygraphviz
 import pyro
 import pyro.distributions as dist
@@ -66,6 +67,48 @@ def test_variables_stand_inside_their_plates_and_outside_of_others(name: str) ->
     assert {(str(u), str(v)) for u, v in layout.edges()} == {(p, c) for c, ps in case.parents.items() for p in ps.split()}
     overlapping = [(a, b) for (a, x), (b, y) in pairwise(sorted(variables.items(), key=lambda kv: kv[1])) if not apart(x, y)]
     assert not overlapping
+
+
+def arrow(edge: pygraphviz.Edge) -> np.ndarray:
+    """Points along an arrow without its head: Bezier curves, by de Casteljau's halving."""
+    ends = [p for p in edge.attr["pos"].split() if p[0] not in "es"]
+    control = np.array([[float(v) for v in p.split(",")] for p in ends])
+    pieces = [control[i : i + 4] for i in range(0, len(control) - 3, 3)]
+    for _ in range(5):
+        halves = []
+        for p in pieces:
+            a, b = (p[:-1] + p[1:]) / 2, (p[:-2] + 2 * p[1:-1] + p[2:]) / 4
+            middle = (b[:1] + b[1:]) / 2
+            halves += [np.concatenate([p[:1], a[:1], b[:1], middle]), np.concatenate([middle, b[1:], a[2:], p[3:]])]
+        pieces = halves
+    return np.concatenate(pieces)
+
+
+@pytest.mark.parametrize("name", textbook.CASES)
+def test_arrows_go_through_no_variable_and_no_name(name: str) -> None:
+    case = textbook.CASES[name]
+    layout = laid_out(diagram(case.program, *case.args))
+    variables, _ = boxes(layout)
+    names = []
+    todo = list(layout.subgraphs())
+    while todo:
+        look = todo[-1].graph_attr
+        label, wide = look["label"], 36 * float(look["lwidth"])
+        x, y = (float(v) for v in look["lp"].split(","))
+        spare = len(label) - len(label.strip())  # spaces, about half as wide as letters
+        shown = wide * (1 - spare / (spare + 2 * len(label.strip())))
+        x += (wide - shown) * ((label != label.lstrip()) - (label != label.rstrip()))
+        names.append((label, (x - shown, y - 4, x + shown, y + 4)))
+        todo = todo[:-1] + todo[-1].subgraphs()
+    for edge in layout.edges():
+        points = arrow(edge)
+        for other, (left, low, right, high) in variables.items():
+            if other not in edge:
+                centre, radius = np.array([left + right, low + high]) / 2, (right - left) / 2
+                assert (np.hypot(*(points - centre).T) > radius).all(), (edge, other)
+        for label, (left, low, right, high) in names:
+            under = (points > (left, low)).all(1) & (points < (right, high)).all(1)
+            assert not under.any(), (edge, label)
 
 
 def test_marks_of_the_field() -> None:
