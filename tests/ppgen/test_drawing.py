@@ -207,5 +207,5 @@ def test_what_cannot_be_drawn_says_so(tmp_path: Path) -> None:
 def test_folded_slices_have_an_arrow_to_the_next() -> None:
     case = textbook.CASES["linear-Gaussian state space"]
     layout = laid_out(diagram(structure(case.program, *case.args).folded()))
-    assert layout.get_edge("z", "z").attr["label"] == "t-1"
+    assert layout.get_edge("z", "z").attr["label"] == "  t-1"
     assert [c.graph_attr["label"] for c in layout.subgraphs()] == ["t  5"]
