@@ -4,28 +4,27 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..engine import Nothing, SteppingEngine, drive, require_positive
+from ..engine import Nothing, drive, require_positive
 from ..epochs import Epochs
-from ..errors import DataError, EngineError
+from ..errors import DataError
 from ..keys import Key
 from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
 from ..targets import LogDensity
 from ..unobserved import Point, Unobserved
+from ._descent import Descent, DescentEngine
 
 __all__ = ["EnergyEngine", "EnergyTarget", "Info", "State"]
 
 
 class State(NamedTuple):
-    params: dict[str, Tensor]  # unconstrained leaves, by name; the optimiser writes to them in place
-    optimizer: torch.optim.Optimizer
-    average: dict[str, Tensor]  # of the parameters, where ema_decay asks for it
+    descent: Descent
     chains: dict[str, Tensor]  # of the negative phase
 
 
@@ -70,47 +69,14 @@ class EnergyTarget(Unobserved):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnergyEngine(SteppingEngine):
-    """Settings of learning.
+class EnergyEngine(DescentEngine):
+    """num_samples: draws of the data's discrete latent sites, where there are any, at what was learned. For the rest: DescentEngine."""
 
-    num_steps      gradient steps; batch_size: rows per step, in epochs without replacement; None takes all
-    optimizer      the name of a torch optimiser, or a callable of the parameters that makes one
-    learning_rate  of the first half of the steps; over the second it falls geometrically to `final_learning_rate` of it (a callable
-                   optimiser keeps its own)
-    num_samples    draws of the data's discrete latent sites, where there are any, at what was learned
-    clip_norm      longest gradient; ema_decay: what is learned is the running mean of the parameters, of which a step keeps so much
-    """
-
-    num_steps: int = 2000
     num_samples: int = 1
-    optimizer: str | Callable[[list[Tensor]], torch.optim.Optimizer] = "Adam"
-    learning_rate: float = 0.003
-    final_learning_rate: float = 0.01
-    batch_size: int | None = None
-    clip_norm: float | None = None
-    ema_decay: float | None = None
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_steps", "num_samples", *(["batch_size"] if self.batch_size is not None else []))
-        name = type(self).__name__
-        if not (self.learning_rate > 0 and self.final_learning_rate > 0):
-            raise EngineError(f"{name}: learning rates must be positive, got {self.learning_rate} and {self.final_learning_rate}")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise EngineError(f"{name}: clip_norm must be positive, got {self.clip_norm}")
-        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
-            raise EngineError(f"{name}: ema_decay must lie between 0 and 1, got {self.ema_decay}")
-
-    @property
-    def chains(self) -> tuple[int, ...]:
-        return (0,)
-
-    @property
-    def warmup(self) -> int:
-        return 0
-
-    @property
-    def total(self) -> int:
-        return self.num_steps
+        super().__post_init__()
+        require_positive(self, "num_samples")
 
     @abstractmethod
     def loss(self, target: EnergyTarget, params: Point, *inputs: Tensor) -> Tensor:
@@ -124,8 +90,8 @@ class EnergyEngine(SteppingEngine):
         target.seconds["record"] += max(time.perf_counter() - begin - sum(target.seconds.values()), 0.0)  # whatever else came before
         run = drive(self, target)
         collecting = time.perf_counter()
-        state: State = run.state
-        learned = {n: p.detach() for n, p in (state.average or state.params).items()}
+        descent: Descent = run.state.descent
+        learned = {n: p.detach() for n, p in (descent.average or descent.params).items()}
         program.set_params(learned)
         draws = self._draws(program)
         end = time.perf_counter()
@@ -151,38 +117,16 @@ class EnergyEngine(SteppingEngine):
         return EnergyTarget(program, self)
 
     def init(self, target: EnergyTarget, key: Key) -> tuple[State, Nothing]:
-        params = {n: p.clone().requires_grad_() for n, p in target.params.items()}
-        average = {} if self.ema_decay is None else {n: p.clone() for n, p in target.params.items()}
-        return State(params, self._optimizer(list(params.values())), average, {}), Nothing()
+        return State(self.begun(target.params, target.params), {}), Nothing()
 
-    def _optimizer(self, leaves: list[Tensor]) -> torch.optim.Optimizer:
-        if callable(self.optimizer):
-            return self.optimizer(leaves)
-        kind = getattr(torch.optim, self.optimizer, None)
-        if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
-            raise EngineError(f"no optimiser named {self.optimizer!r} in torch.optim; give its name or a callable of the parameters")
-        return kind(leaves, lr=self.learning_rate)  # type: ignore[call-arg]
-
-    def descend(self, target: EnergyTarget, state: State, key: Key, rows: Tensor, *inputs: Tensor) -> tuple[State, Info]:
+    def descended(self, target: EnergyTarget, state: State, key: Key, rows: Tensor, *inputs: Tensor) -> tuple[State, Info]:
         """One step of the optimiser."""
-        if not callable(self.optimizer):
-            for group in state.optimizer.param_groups:
-                group["lr"] = self.learning_rate * self.final_learning_rate ** max(0.0, 2 * (key.draw + 1) / self.num_steps - 1)
-
-        def closure() -> Tensor:  # LBFGS calls it several times, at several parameters
-            loss, gradient = target.descent({n: p.detach() for n, p in state.params.items()}, rows, *inputs)
-            for n, p in state.params.items():
-                p.grad = gradient[n]
-            if self.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(state.params.values(), self.clip_norm)
-            return loss
-
-        loss: Tensor = cast("Any", state.optimizer).step(closure)
+        at = state.descent
+        self.rate(at, key.draw)
+        loss = self.descend(at, lambda: target.descent(_detached(at.params), rows, *inputs))
         if not loss.isfinite():
-            raise DataError(f"the loss is {float(loss)} at step {key.draw}: {target.fault(rows, _detached(state.params))}")
-        if self.ema_decay is not None:
-            for n, p in state.params.items():
-                state.average[n].lerp_(p.detach(), 1 - self.ema_decay)
+            raise DataError(f"the loss is {float(loss)} at step {key.draw}: {target.fault(rows, _detached(at.params))}")
+        self.average(at, at.params, key.draw)
         return state, Info(loss[None])
 
     def note(self, stats: Mapping[str, Tensor]) -> str:

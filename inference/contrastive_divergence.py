@@ -113,10 +113,10 @@ class ContrastiveDivergence(EnergyEngine):
     def step(self, target: "Contrasted", state: State, tuning: Nothing, key: Key) -> tuple[State, Info]:
         rows, moves = target.batch(key), target.moves
         own = self._key(key, self.num_chains if self.persistent else len(rows))
-        params = {n: p.detach() for n, p in state.params.items()}
+        params = {n: p.detach() for n, p in state.descent.params.items()}
         chains = moves.move(state.chains if self.persistent else moves.begin(rows), params, own, self.k)
         target.evaluations += self.k * len(own.chains)
-        state, info = self.descend(target, state, key, rows, moves.places(chains))
+        state, info = self.descended(target, state, key, rows, moves.places(chains))
         return state._replace(chains=chains if self.persistent else {}), info
 
     def loss(self, target: EnergyTarget, params: Point, *inputs: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class ScoreMatching(EnergyEngine):
 
     def step(self, target: EnergyTarget, state: State, tuning: Nothing, key: Key) -> tuple[State, Info]:
         rows = target.batch(key)
-        return self.descend(target, state, key, rows, *self._noise(target, rows, key))
+        return self.descended(target, state, key, rows, *self._noise(target, rows, key))
 
     def _noise(self, target: EnergyTarget, rows: Tensor, key: Key) -> list[Tensor]:
         """Directions, (n, slices, dim), or blur, (n, 1, dim)."""

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ..bounds import Unread
-from ..engine import Nothing, Run, SteppingEngine, drive, require_positive
+from ..engine import Nothing, Run, drive, require_positive
 from ..errors import CostError, DataError, EliminationError, EngineError, GuideError, PpgenWarning
 from ..guides import FlatGuide
 from ..held_draws import held_draws
@@ -29,6 +28,7 @@ from ..posterior import Posterior, require_memory
 from ..program import Program, constrained
 from ..provenance import provenance
 from ._autoguide import by_name
+from ._descent import Descent, DescentEngine
 
 if TYPE_CHECKING:
     from ..targets import LogDensity
@@ -40,11 +40,8 @@ FULL_UP_TO = 100  # dimensions; above, a full covariance has too many numbers to
 
 
 class State(NamedTuple):
-    params: dict[str, Tensor]  # unconstrained leaves, by name; the optimiser writes to them in place
-    optimizer: torch.optim.Optimizer
-    scheduler: LRScheduler | None
+    descent: Descent
     buffers: dict[str, Tensor]  # those that modules write while they learn, such as the running mean of a batch norm
-    average: dict[str, Tensor]  # of parameters and buffers over the steps; empty without ema_decay
 
 
 class Info(NamedTuple):
@@ -53,7 +50,7 @@ class Info(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SVI(SteppingEngine):
+class SVI(DescentEngine):
     """Fit a guide to a program, and the program's own learned parameters with it.
 
     guide          a program over the same sites; or normal, multivariate, delta (over the flat position); or a flow, or any other
@@ -85,46 +82,22 @@ class SVI(SteppingEngine):
     """
 
     guide: str | FlatGuide | Callable[..., Any] | None = None
-    num_steps: int = 2000
     num_samples: int = 1000
     num_particles: int = 8
-    optimizer: str | Callable[[list[Tensor]], torch.optim.Optimizer] = "Adam"
     learning_rate: float = 0.02
-    final_learning_rate: float = 0.01
-    scheduler: Callable[[torch.optim.Optimizer], LRScheduler] | None = None
-    batch_size: int | None = None
-    clip_norm: float | None = None
-    ema_decay: float | None = None
     beta: float = 1.0
     beta_warmup: int = 0
     objective: str = "elbo"
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_steps", "num_samples", "num_particles")
-        if not (self.learning_rate > 0 and self.final_learning_rate > 0):
-            raise EngineError(f"SVI: learning rates must be positive, got {self.learning_rate} and {self.final_learning_rate}")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise EngineError(f"SVI: clip_norm must be positive, got {self.clip_norm}")
-        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise EngineError(f"SVI: ema_decay must be between 0 and 1, got {self.ema_decay}")
+        super().__post_init__()
+        require_positive(self, "num_samples", "num_particles")
         if not (self.beta >= 0 and self.beta_warmup >= 0):
             raise EngineError(f"SVI: beta and beta_warmup must not be negative, got {self.beta} and {self.beta_warmup}")
         if self.objective not in ("elbo", "iwae"):
             raise EngineError(f"SVI: objective must be elbo or iwae, got {self.objective!r}")
         if self.objective == "iwae" and self._weighted:
             raise EngineError("SVI: beta and beta_warmup weigh the divergence of an ELBO; importance samples have none")
-
-    @property
-    def chains(self) -> tuple[int, ...]:
-        return (0,)
-
-    @property
-    def warmup(self) -> int:
-        return 0
-
-    @property
-    def total(self) -> int:
-        return self.num_steps
 
     @property
     def _weighted(self) -> bool:
@@ -174,58 +147,27 @@ class SVI(SteppingEngine):
     def init(self, target: Objective, key: Key) -> tuple[State, Nothing]:
         if not any(p.numel() for p in target.params.values()):
             raise GuideError("nothing to learn: neither the model nor the guide has parameters")
-        params = {n: p.clone().requires_grad_() for n, p in target.params.items()}
-        optimizer = self._optimizer(list(params.values()))
-        scheduler = None if self.scheduler is None else self.scheduler(optimizer)
-        average = {} if self.ema_decay is None else {n: p.clone() for n, p in {**target.params, **_floating(target.buffers)}.items()}
-        return State(params, optimizer, scheduler, target.buffers, average), Nothing()
-
-    def _optimizer(self, leaves: list[Tensor]) -> torch.optim.Optimizer:
-        if callable(self.optimizer):
-            return self.optimizer(leaves)
-        kind = getattr(torch.optim, self.optimizer, None)
-        if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
-            raise EngineError(f"no optimiser named {self.optimizer!r} in torch.optim; give its name or a callable of the parameters")
-        return kind(leaves, lr=self.learning_rate)  # type: ignore[call-arg]
+        descent = self.begun(target.params, {**target.params, **_floating(target.buffers)})
+        return State(descent, target.buffers), Nothing()
 
     def step(self, target: Objective, state: State, tuning: Nothing, key: Key) -> tuple[State, Info]:
-        inputs, buffers = target.inputs(key, self._beta(key.draw)), state.buffers
-        if self.scheduler is None and not callable(self.optimizer):
-            for group in state.optimizer.param_groups:
-                group["lr"] = self.learning_rate * self.final_learning_rate ** max(0.0, 2 * (key.draw + 1) / self.num_steps - 1)
-        rate = float(state.optimizer.param_groups[0]["lr"])
-        before = {n: p.detach() for n, p in state.params.items()}
+        at, inputs, buffers = state.descent, target.inputs(key, self._beta(key.draw)), state.buffers
+        rate, before = self.rate(at, key.draw), {n: p.detach() for n, p in at.params.items()}
 
-        def closure() -> Tensor:  # LBFGS calls it several times, at several parameters
+        def slope() -> tuple[Tensor, Mapping[str, Tensor]]:
             nonlocal buffers
             loss, gradient, buffers = target.evaluate(before, state.buffers, inputs)
             if not loss.isfinite():
                 fault = target.fault(before, state.buffers, inputs)
                 raise DataError(f"the loss is {float(loss)} at step {key.draw}: {fault}; {HELP}")
-            for n, p in state.params.items():
-                p.grad = gradient[n]
-            if self.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(state.params.values(), self.clip_norm)
-            return loss
+            return loss, gradient
 
-        loss: Tensor = cast("Any", state.optimizer).step(closure)
-        if isinstance(state.scheduler, ReduceLROnPlateau):
-            state.scheduler.step(loss)
-        elif state.scheduler is not None:
-            state.scheduler.step()
-        self._average(state, buffers, key.draw)
+        loss = self.descend(at, slope)
+        self.average(at, {**at.params, **buffers}, key.draw)
         return state._replace(buffers=buffers), Info(loss[None], torch.tensor([rate]))
 
     def _beta(self, step: int) -> float:
         return self.beta * min(1.0, (step + 1) / self.beta_warmup) if self.beta_warmup else self.beta
-
-    def _average(self, state: State, buffers: Mapping[str, Tensor], step: int) -> None:
-        """In place; the decay grows, so that where learning began is forgotten."""
-        if self.ema_decay is not None:
-            decay = min(self.ema_decay, (1 + step) / (10 + step))
-            now = {**state.params, **buffers}
-            for n, p in state.average.items():
-                p.lerp_(now[n].detach(), 1 - decay)
 
     def collect(self, state: State) -> dict[str, Tensor]:
         return {}
@@ -236,8 +178,9 @@ class SVI(SteppingEngine):
     def _posterior(self, program: Program, target: Objective, run: Run, begin: float) -> Posterior:
         """Draws from the guide with their log weights on all rows."""
         collecting = time.perf_counter()
-        params = {n: run.state.average.get(n, p).detach() for n, p in run.state.params.items()}
-        buffers = {n: run.state.average.get(n, b) for n, b in run.state.buffers.items()}
+        learned: Descent = run.state.descent
+        params = {n: learned.average.get(n, p).detach() for n, p in learned.params.items()}
+        buffers = {n: learned.average.get(n, b) for n, b in run.state.buffers.items()}
         program.set_params({n: p for n, p in params.items() if n in program.params})
         program.set_buffers(buffers)
         draws, log_weights, note = self._drawn(program, target, params, buffers)

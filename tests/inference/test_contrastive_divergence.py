@@ -13,6 +13,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import ExponentialLR
 
 from ppgen import datasets
 from ppgen.errors import DataError, EngineError, PpgenWarning
@@ -134,11 +135,26 @@ def test_to_the_bit_from_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_the_mean_of_parameters_is_learned() -> None:
-    plain, smooth = (ContrastiveDivergence(num_steps=30, ema_decay=d, progress=False).run(begun(), X) for d in (None, 0.0))
-    assert all(torch.equal(p, smooth.params[n]) for n, p in plain.params.items())
-    slow = ContrastiveDivergence(num_steps=30, ema_decay=0.999, progress=False).run(begun(), X)
-    moved = [float((run.params["network.loc"] - begun().network.loc.detach()).abs().max()) for run in (plain, slow)]
-    assert moved[1] < 0.1 * moved[0]
+    """Of all steps, with a decay that grows, as the runs of 1, 2, ... 5 steps have them."""
+
+    def after(steps: int, decay: float | None) -> Tensor:
+        engine = ContrastiveDivergence(num_steps=steps, ema_decay=decay, final_learning_rate=1.0, progress=False)
+        return engine.run(begun(), X).params["network.loc"]
+
+    mean = begun().network.loc.detach()
+    for step in range(5):
+        decay = min(0.3, (1 + step) / (10 + step))
+        mean = decay * mean + (1 - decay) * after(step + 1, None)
+    torch.testing.assert_close(after(5, 0.3), mean)
+    assert torch.equal(after(5, 0.0), after(5, None))
+
+
+def test_a_scheduler_sets_the_rates() -> None:
+    """One that falls to 0 at once leaves what the first step learned."""
+    falling = ContrastiveDivergence(num_steps=5, scheduler=lambda o: ExponentialLR(o, 0.0), progress=False).run(begun(), X)
+    first = ContrastiveDivergence(num_steps=1, scheduler=lambda o: ExponentialLR(o, 0.0), progress=False).run(begun(), X)
+    assert all(torch.equal(p, first.params[n]) for n, p in falling.params.items())
+    assert not torch.equal(first.params["network.loc"], begun().network.loc)
 
 
 def test_energies_are_held_down() -> None:

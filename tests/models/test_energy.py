@@ -127,7 +127,7 @@ def test_a_law_in_the_plane_is_learned(name: str) -> None:
         num_chains=1000,
         batch_size=1000,
         num_steps=1500,
-        learning_rate=0.002,
+        learning_rate=0.001,
         ema_decay=0.998,
         negative=Langevin(step_size=0.003),
         progress=False,
@@ -136,9 +136,9 @@ def test_a_law_in_the_plane_is_learned(name: str) -> None:
     grid = learned.grid(401)
     weights = (grid.log_weights - learned._energy(grid.points.float()).detach()).softmax(0)
     drawn = grid.points[torch.multinomial(weights, 2000, replacement=True, generator=generator)].float()
-    assert mmd(drawn, fresh) < 4 * mmd_floor(fresh)
-    assert accuracy(drawn, fresh).value < 0.62
-    assert modes_held(name, drawn) > 0.6
+    assert mmd(drawn, fresh) < 3 * mmd_floor(fresh)
+    assert accuracy(drawn, fresh).value < 0.58
+    assert modes_held(name, drawn) > 0.75
 
 
 # Mistakes
