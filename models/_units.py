@@ -23,18 +23,20 @@ def shape_of(features: int | Sequence[int] | None, like: Tensor | None) -> torch
     return shape
 
 
-def units_of(shape: torch.Size, like: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and sd (*shape) of data, in torch's default dtype. Images have one sd for all their numbers."""
+def units_of(shape: torch.Size, like: Tensor | None, *, alike: bool | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and sd (*shape) of data, in torch's default dtype; an sd of 0 counts as the mean one, as of pixels that are always black.
+    alike: whether all numbers have one sd; None: those of images have."""
     if like is None:
         return torch.zeros(shape), torch.ones(shape)
     check_rows(like, shape, "like")
     check_finite(like, "like")
     rows = like.detach().double()
     centre, variance = rows.mean(0), rows.var(0, correction=0)
-    if len(shape) > 1:
+    if len(shape) > 1 if alike is None else alike:
         variance = variance.mean().expand(shape)
     if not (variance > 0).any():
         raise ProgramError("like has the same datum in every row, which gives no scale")
-    spread = torch.where(variance > 0, variance, variance[variance > 0].mean()).sqrt()
+    sd = variance.sqrt()
+    spread = torch.where(sd > 0, sd, sd[sd > 0].mean())
     dtype = torch.get_default_dtype()
     return centre.to(dtype), spread.to(dtype)

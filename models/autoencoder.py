@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from ..errors import ProgramError
-from ..family import Family, check_finite, check_rows, count_rows
+from ..family import Family, check_rows, count_rows
 from ..recording import seeded
 from ._contexts import contexts
 from ._latent_laws import DiagonalNormal, Given, StandardNormal
 from ._likelihoods import Gaussian, Likelihood, Scale, likelihood_by_name
 from ._networks import decoder_for, encoder_for
 from ._principal import LinearGaussianLatents, affine, principal_components
+from ._units import shape_of, units_of
 
 __all__ = ["VariationalAutoencoder"]
 
@@ -74,8 +75,9 @@ class VariationalAutoencoder(Family):
         super().__init__()
         if latent < 1 or context < 0:
             raise ProgramError(f"latent must be at least 1 and context 0; got {latent} and {context}")
-        self.event_shape, self.latent, self.context = _shape_of(features, like), latent, context
-        centre, spread = _units(self.event_shape, like)
+        self.event_shape, self.latent, self.context = shape_of(features, like), latent, context
+        centre, spreads = units_of(self.event_shape, like, alike=True)
+        spread = spreads.flatten()[0].clone()
         self.register_buffer("centre", centre)
         self.register_buffer("spread", spread)
         self.output_shape = self.event_shape
@@ -213,17 +215,3 @@ def _shape_of(features: int | Sequence[int] | None, like: Tensor | None) -> torc
     if not shape.numel() or not len(shape):
         raise ProgramError(f"a datum must have at least one number; its shape is {tuple(shape)}")
     return shape
-
-
-def _units(shape: torch.Size, like: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean (*shape) and overall standard deviation () of data, in torch's default dtype."""
-    if like is None:
-        return torch.zeros(shape), torch.ones(())
-    check_rows(like, shape, "like")
-    check_finite(like, "like")
-    centre = like.detach().double().mean(0)
-    spread = (like - centre).square().mean().sqrt()
-    if not spread > 0:
-        raise ProgramError("like has the same datum in every row, which gives no scale")
-    dtype = torch.get_default_dtype()
-    return centre.to(dtype), spread.to(dtype)

@@ -14,6 +14,7 @@ from ..errors import ProgramError
 from ..family import Family, check_finite, check_rows, count_rows
 from ._networks import encoder_for
 from ._quadrature import Grid, box
+from ._units import shape_of, units_of
 
 __all__ = ["Confined", "EnergyModel", "Quadratic"]
 
@@ -53,8 +54,8 @@ class EnergyModel(Family):
         hidden: Sequence[int] | None = None,
     ):
         super().__init__()
-        self.event_shape = _shape_of(features, like)
-        centre, spread = _units(self.event_shape, like)
+        self.event_shape = shape_of(features, like)
+        centre, spread = units_of(self.event_shape, like, alike=False)
         self.register_buffer("centre", centre)
         self.register_buffer("spread", spread)
         if base is not None and (base.event_shape != self.event_shape or base.batch_shape):
@@ -181,24 +182,3 @@ class Quadratic(nn.Module):
     def log_partition(self) -> Tensor:
         """log of the integral of exp(-E), (), nats."""
         return 0.5 * len(self.loc) * math.log(2 * math.pi) - self.factor.detach().double().diagonal().sum()
-
-
-def _shape_of(features: int | Sequence[int] | None, like: Tensor | None) -> torch.Size:
-    if features is None:
-        if like is None:
-            raise ProgramError("give features, the shape of a datum, or data like= from which it is taken")
-        return like.shape[1:]
-    return torch.Size([features] if isinstance(features, int) else features)
-
-
-def _units(shape: torch.Size, like: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and sd (*shape) of data, in torch's default dtype; an sd of 0 counts as the mean sd, as of pixels that are always black."""
-    if like is None:
-        return torch.zeros(shape), torch.ones(shape)
-    check_rows(like, shape, "like")
-    check_finite(like, "like")
-    sd = like.detach().double().std(0, correction=0)
-    if not (sd > 0).any():
-        raise ProgramError("like has the same datum in every row, which gives no scale")
-    dtype = torch.get_default_dtype()
-    return like.detach().double().mean(0).to(dtype), torch.where(sd > 0, sd, sd[sd > 0].mean()).to(dtype)
