@@ -137,7 +137,7 @@ def test_a_law_in_the_plane_is_learned(name: str) -> None:
     weights = (grid.log_weights - learned._energy(grid.points.float()).detach()).softmax(0)
     drawn = grid.points[torch.multinomial(weights, 2000, replacement=True, generator=generator)].float()
     assert mmd(drawn, fresh) < 3 * mmd_floor(fresh)
-    assert accuracy(drawn, fresh).value < 0.58
+    assert accuracy(drawn, fresh).value < 0.6
     assert modes_held(name, drawn) > 0.75
 
 
