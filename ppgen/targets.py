@@ -21,6 +21,7 @@ from .pointwise import PointwiseLogLikelihood, log_likelihood_at
 from .program import Program
 from .readings import EagerReading, RecordedReading
 from .recording import Recording, agree, device_of
+from .straightline import collector_paused
 
 if TYPE_CHECKING:
     from .native.kernel import BoundKernel
@@ -102,6 +103,7 @@ class LogDensity:
         self.recording, self.lowering = None, Lowering("eager", reason)
         self.reading = EagerReading(self.program, self.held)
 
+    @collector_paused()  # else it looks at all of torch's objects once, which takes twice as long as a small program's recording
     def _record(self, known: Recording | None, compiled: bool) -> None:
         begin = time.perf_counter()
         self.recording = recording = known or Recording(self.program, self.held)
