@@ -3,13 +3,17 @@ and metric; and what draws do not depend on."""
 
 import gc
 import math
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 from torch import Tensor
@@ -290,3 +294,29 @@ def test_runs_leave_no_threads_behind() -> None:
         assert threading.active_count() <= before
     finally:
         gc.enable()
+
+
+def resident() -> float:
+    """Mebibytes of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_leave_no_memory_behind() -> None:
+    """Each of a program on data of its own: recorded, compiled, sampled."""
+
+    def program(x: Tensor) -> None:
+        loc = pyro.sample("loc", dist.Normal(0.0, 50.0))
+        with pyro.plate("data", len(x)):
+            pyro.sample("x", dist.Normal(loc, 5.0), obs=x)
+
+    x = 40.0 + 5.0 * torch.randn(20, generator=torch.Generator().manual_seed(0))
+    engine = NUTS(num_warmup=50, num_samples=50, num_chains=2, progress=False)
+    before = 0.0
+    for run in range(1000):
+        engine.run(program, x + 0.01 * run)
+        if run == 200:
+            gc.collect()
+            before = resident()
+    gc.collect()
+    assert resident() - before < 10.0
