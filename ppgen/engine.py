@@ -29,6 +29,7 @@ from .posterior import Posterior
 from .program import Program
 from .progress import progress_bar
 from .provenance import fingerprint, plain
+from .straightline import collector_paused
 
 __all__ = ["Block", "Engine", "Nothing", "Run", "SteppingEngine", "Target", "drive", "require_all_rows", "require_positive"]
 
@@ -229,7 +230,7 @@ class _Driver:
             self.state, self.tuning, self.at = before.state, before.tuning, before.at
             self.kept = [_flat(before.draws, before.stats)]
         else:
-            with self._timed("start"):
+            with self._timed("start"), collector_paused():  # torch's optimisers are imported with half a million objects
                 self.state, self.tuning = engine.init(target, self.key)
 
     def run(self) -> Run:

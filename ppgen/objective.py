@@ -28,7 +28,7 @@ from .program import ARGUMENTS, Evaluation, FromUniform, Program
 from .recording import Recording, difference
 from .simplify import simplify
 from .sites import Site
-from .straightline import Graph, cut
+from .straightline import Graph, collector_paused, cut
 from .supply import Inputs, Supply, first_fault
 from .tape import Tape
 from .targets import POINTS, LogDensity, digest
@@ -70,6 +70,7 @@ class Objective:
     Raises GuideError, RecordingError, EliminationError, and what Program raises.
     """
 
+    @collector_paused()
     def __init__(
         self,
         program: Program,
