@@ -61,10 +61,6 @@ class DescentEngine(SteppingEngine):
         return (0,)
 
     @property
-    def warmup(self) -> int:
-        return 0
-
-    @property
     def total(self) -> int:
         return self.num_steps
 

@@ -101,10 +101,6 @@ class EM(SteppingEngine):
         return tuple(range(self.num_starts))
 
     @property
-    def warmup(self) -> int:
-        return 0
-
-    @property
     def total(self) -> int:
         return self.num_steps
 

@@ -203,15 +203,3 @@ class VariationalAutoencoder(Family):
         """Data in the networks' own dtype. Raises DataError."""
         check_rows(x, self.event_shape)
         return x.to(self.centre.dtype)
-
-
-def _shape_of(features: int | Sequence[int] | None, like: Tensor | None) -> torch.Size:
-    """Of a datum. Raises ProgramError."""
-    if features is None:
-        if not isinstance(like, Tensor) or like.dim() < 2:
-            raise ProgramError("give features, the numbers of a datum, or like, data (N, D) to take them from")
-        return like.shape[1:]
-    shape = torch.Size([features] if isinstance(features, int) else features)
-    if not shape.numel() or not len(shape):
-        raise ProgramError(f"a datum must have at least one number; its shape is {tuple(shape)}")
-    return shape

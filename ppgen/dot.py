@@ -17,10 +17,7 @@ from .graph import Structure
 __all__ = ["CORNERS", "GUIDE", "clusters", "columns", "crossing", "mermaid"]
 
 # Of a plate, in Graphviz's words; in the last ones the plate is wider than its name by so many spaces
-CORNERS = (
-    *(("b", "r", 0), ("b", "l", 0), ("t", "r", 0), ("t", "l", 0), ("b", "l", 8), ("b", "r", 8), ("b", "l", 16), ("b", "r", 16)),
-    *(("b", "l", 24), ("b", "r", 24), ("b", "l", 40), ("b", "r", 40)),
-)
+CORNERS = (*((edge, side, 0) for edge in "bt" for side in "rl"), *(("b", side, spaces) for spaces in (8, 16, 24, 40) for side in "lr"))
 COLUMN, ROW, MARGIN = 1.3, 1.0, 0.45  # inches between variables in columns, between layers, and around a plate's variables
 NAMES = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
 GREEK = dict(zip(NAMES.split(), "αβγδεζηθικλμνξπρστυφχψω", strict=True))

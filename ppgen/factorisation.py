@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from .graph import Structure, structure
 from .program import Program
@@ -24,6 +24,21 @@ GREEK = {
 }  # fmt: skip
 VARIABLES = ("latent", "observed", "conditioned")
 PYTHON = {"*": r"\,", "{": r"\{", "}": r"\}", "~": r"\sim ", "\\": r"\backslash "}
+
+
+class Words(NamedTuple):
+    """What stories are written with, by the % of strings."""
+
+    done: str  # a variable that was set from outside
+    factor: str
+    drawn: str  # a variable, its law, the law's arguments
+    comma: str
+    where: str
+    all_of: str  # an index, its last value
+
+
+IN_TEXT = Words("do(%s)", "factor %s", "%s ~ %s(%s)", ", ", "    for ", "%s = 1..%s")
+IN_LATEX = Words(r"\mathrm{do}(%s)", r"\mathrm{factor}\ %s", r"%s \sim \mathrm{%s}(%s)", r",\ ", r"\qquad ", r"%s = 1, \ldots, %s")
 
 
 @dataclass(frozen=True)
@@ -81,7 +96,8 @@ class _Writing:
         groups = [(plates, list(members)) for plates, members in groupby(factors, key=lambda n: self.graph.nodes[n]["plates"])]
         text = " ".join(self._product(plates, members, latex=False) for plates, members in groups)
         latex = r"\,".join(self._product(plates, members, latex=True) for plates, members in groups)
-        return Formula(text, latex, tuple(self._line(n) for n in names), tuple(self._latex_line(n) for n in names))
+        story, latex_story = (tuple(self._line(n, latex=way) for n in names) for way in (False, True))
+        return Formula(text, latex, story, latex_story)
 
     def _done(self, name: str) -> bool:
         """Whether it was set from outside."""
@@ -119,38 +135,24 @@ class _Writing:
         symbol = _symbol(name, indices) if latex else f"{name}_{','.join(indices)}" if indices else name
         if not (parent and self._done(name)):
             return symbol
-        return rf"\mathrm{{do}}({symbol})" if latex else f"do({symbol})"
+        return (IN_LATEX if latex else IN_TEXT).done % symbol
 
-    def _line(self, name: str) -> str:
-        node = self.graph.nodes[name]
-        arguments = [self._indexed(a, name) for a in node["arguments"].values()]
-        where = ", ".join(f"{self.letters[p]} = 1..{self.graph.plates[p]['size']}" for p in node["plates"])
-        left = self._variable(name, name, latex=False)
+    def _line(self, name: str, latex: bool) -> str:
+        node, words = self.graph.nodes[name], IN_LATEX if latex else IN_TEXT
+        write = self._typeset if latex else self._indexed
+        arguments = [write(a, name) for a in node["arguments"].values()]
+        left = self._variable(name, name, latex)
         if self._done(name):
-            line = f"do({left})"
+            line = words.done % left
         elif node["kind"] == "deterministic":
             line = f"{left} = {arguments[0] if arguments else '...'}"
         elif node["kind"] == "factor":
-            line = f"factor {left}"
+            line = words.factor % left
         else:
-            line = f"{left} ~ {node['distribution']}({', '.join(arguments)})"
-        return f"{line}    for {where}" if where else line
-
-    def _latex_line(self, name: str) -> str:
-        node = self.graph.nodes[name]
-        arguments = [self._typeset(a, name) for a in node["arguments"].values()]
-        listed = r",\ ".join(arguments)
-        where = r",\ ".join(f"{self.letters[p]} = 1, \\ldots, {self.graph.plates[p]['size']}" for p in node["plates"])
-        left = self._variable(name, name, latex=True)
-        if self._done(name):
-            line = rf"\mathrm{{do}}({left})"
-        elif node["kind"] == "deterministic":
-            line = f"{left} = {arguments[0] if arguments else '...'}"
-        elif node["kind"] == "factor":
-            line = rf"\mathrm{{factor}}\ {left}"
-        else:
-            line = rf"{left} \sim \mathrm{{{_escaped(node['distribution'])}}}({listed})"
-        return rf"{line}\qquad {where}" if where else line
+            law = _escaped(node["distribution"]) if latex else node["distribution"]
+            line = words.drawn % (left, law, words.comma.join(arguments))
+        where = words.comma.join(words.all_of % (self.letters[p], self.graph.plates[p]["size"]) for p in node["plates"])
+        return f"{line}{words.where}{where}" if where else line
 
     def _typeset(self, argument: str, name: str) -> str:
         """A formula of Python in LaTeX: names as symbols, an index below what it picks from."""

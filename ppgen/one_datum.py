@@ -15,9 +15,18 @@ from .held_draws import held_draws
 from .keys import Key
 from .objective import Objective
 from .program import Program
+from .sites import Plate
 from .targets import LogDensity
 
-__all__ = ["OneDatum"]
+__all__ = ["OneDatum", "require_all_shown"]
+
+
+def require_all_shown(plate: Plate) -> None:
+    """Raise ScoreError for a plate that shows some of its rows."""
+    if plate.subsample_size < plate.size:
+        raise ScoreError(
+            f"plate {plate.name!r} shows {plate.subsample_size} of its {plate.size} rows at a time; score the program without subsampling"
+        )
 
 
 class OneDatum:
@@ -26,11 +35,8 @@ class OneDatum:
     def __init__(self, program: Program):
         if not program.observed:
             raise ScoreError(f"program {program.name!r} observes nothing by obs=, so there is no datum to score")
-        if part := [p for p in program.plates.values() if p.subsample_size < p.size]:
-            raise ScoreError(
-                f"plate {part[0].name!r} shows {part[0].subsample_size} of its {part[0].size} rows at a time; score the program without "
-                "subsampling"
-            )
+        for plate in program.plates.values():
+            require_all_shown(plate)
         self.program = program
         factors = any(s.kind == "factor" for s in program.sites.values())
         self.unnormalised = factors or not getattr(program.fn, "normalised", True)

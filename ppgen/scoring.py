@@ -29,7 +29,7 @@ from .datum_bridge import DatumBridge
 from .diagnostics import mcse_mean
 from .errors import CostError, EliminationError, GuideError, NameNotFoundError, PpgenWarning, ScoreError
 from .keys import PREDICT, nth
-from .one_datum import OneDatum
+from .one_datum import OneDatum, require_all_shown
 from .program import Program, Site
 from .recording import Recording
 from .simulation import simulate
@@ -188,11 +188,7 @@ class _Data:
 
     def __init__(self, program: Program):
         plate = program.plates[str(program.data_plate)]
-        if plate.subsample_size < plate.size:
-            raise ScoreError(
-                f"plate {plate.name!r} shows {plate.subsample_size} of its {plate.size} rows at a time; score the program without "
-                "subsampling"
-            )
+        require_all_shown(plate)
         self.program, self.plate = program, plate.name
         self.density = LogDensity(program)
         kinds, needed = self._needed()
