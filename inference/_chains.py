@@ -1,6 +1,5 @@
 """What engines that make Markov chains have in common: their settings, and how draws become a posterior."""
 
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from ..keys import Key
 from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
+from ..stopwatch import Stopwatch
 from ..targets import LogDensity
 from ._blocks import processors
 
@@ -70,14 +70,15 @@ class ChainEngine(SteppingEngine):
         return slice((self.num_warmup - at - 1) % self.thinning, None, self.thinning)
 
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
-        begin = time.perf_counter()
+        watch = Stopwatch()
         program = Program.of(program, *args, **kwargs)
         if not program.latent:
             raise EngineError(f"{type(self).__name__} has nothing to sample: program {program.name!r} has no latent site")
         self.check(program)
         require_memory(program, self.num_chains, self.num_samples, self.keep)
         density = self.target(program, self.dtype or torch.float64)
-        return self._posterior(density, drive(self, density), begin)
+        watch.lap("record", density)
+        return self._posterior(density, drive(self, density, watch=watch))
 
     def run_each(
         self,
@@ -102,15 +103,10 @@ class ChainEngine(SteppingEngine):
         require_memory(program, count * self.num_chains, self.num_samples, self.keep)
         targets = self.target(program, self.dtype or torch.float64).problems(problems, params)
         engines = [replace(self, seed=self.seed + i, progress=False, checkpoint=_folder(self.checkpoint, i)) for i in range(len(targets))]
-
-        def solved(i: int) -> tuple[float, Run]:
-            begin = time.perf_counter()
-            return begin, drive(engines[i], targets[i])
-
         workers = processors() if all(t.native is not None for t in targets) else 1  # Pyro itself runs in one thread only
         with ThreadPoolExecutor(workers, "problem") as pool:
-            runs = list(pool.map(solved, range(len(targets))))
-        return [e._posterior(t, run, begin) for e, t, (begin, run) in zip(engines, targets, runs, strict=True)]
+            runs = list(pool.map(drive, engines, targets))
+        return [e._posterior(t, run) for e, t, run in zip(engines, targets, runs, strict=True)]
 
     def check(self, program: Program) -> None:
         """Raise EngineError for a program that this engine can do nothing with."""
@@ -122,33 +118,35 @@ class ChainEngine(SteppingEngine):
         require_all_rows(self, program)
         return LogDensity(program, dtype=dtype, lowering=self.lowering)
 
+    def whole(self, density: LogDensity) -> LogDensity:
+        """The target that sites are read from: one of all rows."""
+        return density
+
     def moved(self, program: Program) -> list[str]:
         """Sites whose draws are the chains' own, and not drawn back from them."""
         return [s.name for s in program.latent if s.continuous]
 
-    def _posterior(self, density: LogDensity, run: Run, begin: float) -> Posterior:
-        collecting = time.perf_counter()
-        program = density.program
+    def _posterior(self, density: LogDensity, run: Run) -> Posterior:
+        whole = self.whole(density)
+        program = whole.program
         raw = {n: t.to(density.device) for n, t in run.draws.items()}
-        draws = density.latents(raw["position"], Key(self.seed, 0, self.chains, density.device), raw.get("held"))
+        draws = whole.latents(raw["position"], Key(self.seed, 0, self.chains, density.device), raw.get("held"))
         if self.keep is not None:
             draws = {n: draws[n] for n in self.keep}
-        end = time.perf_counter()
-        seconds = {**run.seconds, "collect": end - collecting, "total": end - begin}
         self._warn(run.stats, _furthest_apart(program, self.moved(program), draws))
+        run.watch.lap("collect", density)
         return Posterior(
             draws=draws,
             program=program,
             params={n: p.detach() for n, p in program.params.items()},
             stats=run.stats,
-            provenance=provenance(self, density, seconds, run.interrupted),
+            provenance=provenance(self, density, run.watch, run.interrupted),
             resume=lambda more: self._continued(density, run, more),
         )
 
     def _continued(self, density: LogDensity, run: Run, more: int) -> Posterior:
-        begin = time.perf_counter()
         longer = replace(self, num_samples=self.num_samples + more, checkpoint=None)
-        return longer._posterior(density, drive(longer, density, run), begin)
+        return longer._posterior(density, drive(longer, density, run))
 
     def _warn(self, stats: Mapping[str, Tensor], apart: tuple[str, float] | None) -> None:
         diverging = int(stats["diverging"].sum()) if "diverging" in stats else 0

@@ -1,6 +1,5 @@
 """What engines that learn unnormalised densities have in common: steps of an optimiser on a loss of the data's density."""
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ..keys import Key
 from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
+from ..stopwatch import Stopwatch
 from ..targets import LogDensity
 from ..unobserved import Point, Unobserved
 from ._descent import Descent, DescentEngine
@@ -83,24 +83,23 @@ class EnergyEngine(DescentEngine):
         """Of a step, (): what is recorded."""
 
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
-        begin = time.perf_counter()
+        watch = Stopwatch()
         program = Program.of(program, *args, **kwargs).copy()
         require_memory(program, 1, self.num_samples, self.keep)
         target = self.target(program)
-        target.seconds["record"] += max(time.perf_counter() - begin - sum(target.seconds.values()), 0.0)  # whatever else came before
-        run = drive(self, target)
-        collecting = time.perf_counter()
+        watch.lap("record", target)
+        run = drive(self, target, watch=watch)
         descent: Descent = run.state.descent
         learned = {n: p.detach() for n, p in (descent.average or descent.params).items()}
         program.set_params(learned)
         draws = self._draws(program)
-        end = time.perf_counter()
+        watch.lap("collect", target)
         return Posterior(
             draws=draws,
             program=program,
             params=learned,
             losses=run.stats["losses"][0],
-            provenance=provenance(self, target, {**run.seconds, "collect": end - collecting, "total": end - begin}, run.interrupted),
+            provenance=provenance(self, target, watch, run.interrupted),
         )
 
     def _draws(self, program: Program) -> dict[str, Tensor]:

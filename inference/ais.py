@@ -10,7 +10,6 @@ particle, temperature and leapfrog step.
 Sources: Neal, Statistics and Computing 11, 2001; Grosse, Ghahramani & Adams, arXiv 1511.02543, 2015 (both bounds).
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from ..keys import Key
 from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
+from ..stopwatch import Stopwatch
 from ..targets import LogDensity
 from ..tempering import HamiltonianBridge
 from ._bridges import at_held, bridge_to, density_of, flat
@@ -68,23 +68,21 @@ class AIS(Engine):
         inverse_temperatures(self.num_temperatures, self.schedule)
 
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
-        begin = time.perf_counter()
+        watch = Stopwatch()
         program = self._program(program, args, kwargs)
         require_memory(program, 1, self.num_samples, self.keep)
         density, bridge = self._bridge(program)
-        ready, known = time.perf_counter(), sum(density.seconds.values())
+        watch.lap("start", density)
         made = self.through(bridge)
-        sampled = time.perf_counter()
+        watch.lap("sample", density)
         draws = self._resampled(density, made)
-        end = time.perf_counter()
-        later = sum(density.seconds.values()) - known  # compiled for the particles' number
-        seconds = {"start": ready - begin - known, "sample": sampled - ready - later, "collect": end - sampled, "total": end - begin}
+        watch.lap("collect", density)
         posterior = Posterior(
             draws=draws if self.keep is None else {n: draws[n] for n in self.keep},
             program=program,
             params={n: p.detach() for n, p in program.params.items()},
             log_weights=made.log_weights[None],
-            provenance={**provenance(self, density, seconds), "evidence": Evidence.of(made.log_weights)._asdict()},
+            provenance={**provenance(self, density, watch), "evidence": Evidence.of(made.log_weights)._asdict()},
         )
         warn_of_few(posterior.khat or 0.0, "take more temperatures, or a base nearer to the posterior (base=)")
         return posterior

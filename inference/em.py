@@ -11,7 +11,6 @@ Sources: Dempster, Laird & Rubin, JRSS-B 39(1), 1977; an M step that only climbs
 1998; several starts: Biernacki, Celeux & Govaert, CSDA 41, 2003; the stopping rule: Boehning et al., Ann. Inst. Stat. Math. 46, 1994.
 """
 
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
 from ..simulation import simulate
+from ..stopwatch import Stopwatch
 from ._newton import ALONE, FARTHEST, LARGEST, Blocks, maximise
 
 __all__ = ["EM", "Info", "State"]
@@ -105,11 +105,12 @@ class EM(SteppingEngine):
         return self.num_steps
 
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
-        begin = time.perf_counter()
+        watch = Stopwatch()
         program = Program.of(program, *args, **kwargs).copy()
         require_memory(program, 1, 1, self.keep)
         target = Completion(program, points=self.num_starts, priors=self.priors, dtype=self.dtype, lowering=self.lowering)
-        return self._posterior(target, drive(self, target), begin)
+        watch.lap("record", target)
+        return self._posterior(target, drive(self, target, watch=watch))
 
     # Steps
 
@@ -196,8 +197,7 @@ class EM(SteppingEngine):
 
     # Result
 
-    def _posterior(self, target: Completion, run: Run, begin: float) -> Posterior:
-        collecting = time.perf_counter()
+    def _posterior(self, target: Completion, run: Run) -> Posterior:
         state: State = run.state
         standing = torch.where(state.status == LOST, -torch.inf, state.value) if (state.status != LOST).any() else state.value
         best = int(standing.argmax())
@@ -209,15 +209,14 @@ class EM(SteppingEngine):
         reason = self._reason(state, best, run)
         for message in _remarks(target, state, best, reason):
             warnings.warn(message, PpgenWarning, stacklevel=3)
-        end = time.perf_counter()
-        seconds = {**run.seconds, "collect": end - collecting, "total": end - begin}
+        run.watch.lap("collect", target)
         return Posterior(
             draws=draws if self.keep is None else {n: draws[n] for n in self.keep},
             program=target.program,
             params=params,
             losses=run.stats["losses"][best],
             stats=stats,
-            provenance={**provenance(self, target, seconds, run.interrupted), "stopped": reason},
+            provenance={**provenance(self, target, run.watch, run.interrupted), "stopped": reason},
         )
 
     def _reason(self, state: State, best: int, run: Run) -> str:

@@ -9,7 +9,6 @@ Sources: Zhang & Poole, JAIR 5, 1996 (elimination); Obermeyer et al., ICML 2019 
 derivatives).
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from ..keys import Key
 from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
+from ..stopwatch import Stopwatch
 
 __all__ = ["Enumeration"]
 
@@ -52,23 +52,23 @@ class Enumeration(Engine):
             raise EngineError("Enumeration takes one step, so there is nothing to resume; leave checkpoint out")
 
     def run(self, program: Runnable, *args: Any, **kwargs: Any) -> Posterior:
-        begin = time.perf_counter()
+        watch = Stopwatch()
         program = self._program(program, *args, **kwargs).copy()
         if not program.latent:
             raise EngineError(f"Enumeration has nothing to draw: program {program.name!r} has no latent site")
         require_memory(program, 1, self.num_samples, self.keep)
         conditionals = self._conditionals(program)
-        ready = time.perf_counter()
+        watch.lap("record", conditionals)
         log_evidence = self._evidence(conditionals)
         draws = Drawing(program, conditionals.density.reading, Key(self.seed, device=conditionals.device), conditionals.pruned)
         everything = draws.all({}, 1, self.num_samples)
-        end = time.perf_counter()
+        watch.lap("sample", conditionals)
         return Posterior(
             draws={n: everything[n] for n in (program.sites if self.keep is None else self.keep) if n in everything},
             program=program,
             params={n: p.detach() for n, p in program.params.items()},
             log_weights=log_evidence.expand(1, self.num_samples).clone(),
-            provenance=provenance(self, conditionals, {"sample": end - ready, "total": end - begin}),
+            provenance=provenance(self, conditionals, watch),
         )
 
     def marginals(self, program: Runnable, *args: Any, **kwargs: Any) -> dict[str, Tensor]:

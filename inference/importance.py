@@ -10,7 +10,6 @@ Gelman, Yao & Gabry, JMLR 25(72), 2024; likelihood weighting: Fung & Chang, UAI 
 """
 
 import math
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from ..posterior import Posterior, require_memory
 from ..program import Program
 from ..provenance import provenance
 from ..simulation import prior_draws
+from ..stopwatch import Stopwatch
 from ..targets import LogDensity
 from ._ancestral import Proposals, ancestral
 
@@ -86,25 +86,24 @@ class ImportanceSampling(Engine):
             raise EngineError(f"ImportanceSampling: discrete is auto, sum or sample; got {self.discrete!r}")
 
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
-        begin = time.perf_counter()
+        watch = Stopwatch()
         program = Program.of(program, *args, **kwargs).copy()
         if not program.latent:
             raise EngineError(f"ImportanceSampling has nothing to sample: program {program.name!r} has no latent site")
         require_all_rows(self, program)
         require_memory(program, 1, self.num_samples, self.keep)
         density = self._density(program)
-        ready = time.perf_counter()
+        watch.lap("record", density)
         proposals = self._proposals(density)
-        sampled = time.perf_counter()
+        watch.lap("sample", density)
         draws = self._resampled(density, proposals)
-        end = time.perf_counter()
-        seconds = {"sample": sampled - ready, "collect": end - sampled, "total": end - begin}
+        watch.lap("collect", density)
         posterior = Posterior(
             draws=draws if self.keep is None else {n: draws[n] for n in self.keep},
             program=program,
             params={n: p.detach() for n, p in program.params.items()},
             log_weights=proposals.log_weights[None],
-            provenance={**provenance(self, density, seconds), "discrete": "sample" if density.held else "sum"},
+            provenance={**provenance(self, density, watch), "discrete": "sample" if density.held else "sum"},
         )
         nearer = "(a guide program that samples its discrete sites too)" if density.held else "(a guide learned by SVI)"
         advice = f"take a proposal nearer to the posterior {nearer}"

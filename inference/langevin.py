@@ -22,11 +22,10 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from ..engine import Advance, Block, Interrupt, Run, require_positive
+from ..engine import Advance, Block, Interrupt, require_positive
 from ..epochs import Epochs
 from ..errors import EngineError
 from ..keys import Key
-from ..posterior import Posterior
 from ..program import Program
 from ..targets import LogDensity
 from . import _langevin, hmc
@@ -177,8 +176,8 @@ class Langevin(HamiltonianEngine):
         steps = torch.full((chains, draws), self.steps_per_draw)
         return {"diverging": made.diverging, "n_steps": steps, "step_size": torch.stack(sizes, 1).cpu(), "lp": made.log_densities}
 
-    def _posterior(self, density: LogDensity, run: Run, begin: float) -> Posterior:
-        return super()._posterior(density.full if isinstance(density, MinibatchDensity) else density, run, begin)
+    def whole(self, density: LogDensity) -> LogDensity:
+        return density.full if isinstance(density, MinibatchDensity) else density
 
     # Steps on any gradient
 

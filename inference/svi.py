@@ -7,7 +7,6 @@ Each step's noise and rows are read from the key, so a step can be taken again f
 Sources: Hoffman et al., JMLR 14, 2013; Kingma & Welling, ICLR 2014; k-hat: Vehtari et al., JMLR 25, 2024.
 """
 
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from ..objective import Objective
 from ..posterior import Posterior, require_memory
 from ..program import Program, constrained
 from ..provenance import provenance
+from ..stopwatch import Stopwatch
 from ._autoguide import by_name
 from ._descent import Descent, DescentEngine
 
@@ -104,14 +104,14 @@ class SVI(DescentEngine):
         return self.beta != 1.0 or self.beta_warmup > 0
 
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
-        begin = time.perf_counter()
+        watch = Stopwatch()
         program = Program.of(program, *args, **kwargs).copy()
         require_memory(program, 1, self.num_samples, self.keep)
         plain = self.objective == "elbo" and not self._weighted
         bound = plain and self.guide is None and callable(getattr(program.family, "bound", None))
         target = self._objective(program, self.batch_size, bound=bound)
-        target.seconds["record"] += max(time.perf_counter() - begin - sum(target.seconds.values()), 0.0)  # whatever else came before
-        return self._posterior(program, target, drive(self, target), begin)
+        watch.lap("record", target)
+        return self._posterior(program, target, drive(self, target, watch=watch))
 
     def _objective(
         self,
@@ -175,17 +175,16 @@ class SVI(DescentEngine):
     def note(self, stats: Mapping[str, Tensor]) -> str:
         return f"loss {float(stats['losses'].mean()):,.2f}, rate {float(stats['learning_rate'][0, -1]):.2g}"
 
-    def _posterior(self, program: Program, target: Objective, run: Run, begin: float) -> Posterior:
+    def _posterior(self, program: Program, target: Objective, run: Run) -> Posterior:
         """Draws from the guide with their log weights on all rows."""
-        collecting = time.perf_counter()
         learned: Descent = run.state.descent
         params = {n: learned.average.get(n, p).detach() for n, p in learned.params.items()}
         buffers = {n: learned.average.get(n, b) for n, b in run.state.buffers.items()}
         program.set_params({n: p for n, p in params.items() if n in program.params})
         program.set_buffers(buffers)
         draws, log_weights, note = self._drawn(program, target, params, buffers)
-        end = time.perf_counter()
-        made = provenance(self, target, {**run.seconds, "collect": end - collecting, "total": end - begin}, run.interrupted)
+        run.watch.lap("collect", target)
+        made = provenance(self, target, run.watch, run.interrupted)
         made["loss"] = target.meaning
         return Posterior(
             draws=draws,

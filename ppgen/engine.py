@@ -11,7 +11,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -29,6 +29,7 @@ from .posterior import Posterior
 from .program import Program
 from .progress import progress_bar
 from .provenance import fingerprint, plain
+from .stopwatch import Stopwatch
 from .straightline import collector_paused
 
 __all__ = ["Block", "Engine", "Nothing", "Run", "SteppingEngine", "Target", "drive", "require_all_rows", "require_positive"]
@@ -168,7 +169,7 @@ class Run:
     tuning: Any
     at: int
     interrupted: bool
-    seconds: dict[str, float] = field(default_factory=dict)
+    watch: Stopwatch
 
 
 class Interrupt:
@@ -219,19 +220,19 @@ def loop(engine: SteppingEngine, stop: Interrupt) -> Advance:
 class _Driver:
     """One run in progress."""
 
-    def __init__(self, engine: SteppingEngine, target: Target, before: Run | None):
-        self.engine, self.target = engine, target
+    def __init__(self, engine: SteppingEngine, target: Target, before: Run | None, watch: Stopwatch):
+        self.engine, self.target, self.watch = engine, target, watch
         self.key = Key(engine.seed, 0, engine.chains, target.device)
         self.finished, self.at = False, 0
         self.kept: list[dict[str, Tensor]] = []  # chunks; what `pending` holds is not yet in the checkpoint
         self.pending: list[dict[str, Tensor]] = []
-        self.seconds: dict[str, float] = {}
         if before is not None:
             self.state, self.tuning, self.at = before.state, before.tuning, before.at
             self.kept = [_flat(before.draws, before.stats)]
         else:
-            with self._timed("start"), collector_paused():  # torch's optimisers are imported with half a million objects
+            with collector_paused():  # torch's optimisers are imported with half a million objects
                 self.state, self.tuning = engine.init(target, self.key)
+            watch.lap("start", target)
 
     def run(self) -> Run:
         engine = self.engine
@@ -245,8 +246,7 @@ class _Driver:
             budget, saved = 1, time.perf_counter()
             while self._going(stop):
                 begin = time.perf_counter()
-                with self._timed("sample"):
-                    block = self._advance(advance, budget)
+                block = self._advance(advance, budget)
                 if not (block.made or self.finished or stop):  # else it would go on for ever
                     raise EngineError(
                         f"{type(engine).__name__} made no draw when asked for {budget} at draw {self.at}, and was not told to stop"
@@ -260,7 +260,8 @@ class _Driver:
                     saved = time.perf_counter()
             interrupted = bool(stop) and self.at < engine.total
         everything = _join(self.kept + self.pending)
-        return Run(*_parts(everything), self.state, self.tuning, self.at, interrupted, self.seconds)
+        self.watch.lap("sample", self.target)
+        return Run(*_parts(everything), self.state, self.tuning, self.at, interrupted, self.watch)
 
     def _going(self, stop: Interrupt) -> bool:
         return self.at < self.engine.total and not self.finished and not stop
@@ -288,31 +289,15 @@ class _Driver:
         checkpoint.save(self.state, self.tuning, self.at, self.finished, chunk)
         self.kept, self.pending = [*self.kept, chunk] if chunk else self.kept, []
 
-    def _timed(self, name: str) -> "_Timed":
-        return _Timed(self.seconds, name, self.target)
 
-
-class _Timed:
-    """Adds the block's seconds under a name, less what the target counts for itself (recording, checks, compiling)."""
-
-    def __init__(self, seconds: dict[str, float], name: str, target: Target):
-        self.seconds, self.name, self.target = seconds, name, target
-
-    def __enter__(self) -> None:
-        self.begin, self.own = time.perf_counter(), sum(self.target.seconds.values())
-
-    def __exit__(self, *_: object) -> None:
-        took = time.perf_counter() - self.begin - (sum(self.target.seconds.values()) - self.own)
-        self.seconds[self.name] = self.seconds.get(self.name, 0.0) + took
-
-
-def drive(engine: SteppingEngine, target: Target, before: Run | None = None) -> Run:
-    """Run an engine on a target to its end, or on from where a run before it stood.
+def drive(engine: SteppingEngine, target: Target, before: Run | None = None, watch: Stopwatch | None = None) -> Run:
+    """Run an engine on a target to its end, or on from where a run before it stood. watch: one that runs already.
 
     Draws do not depend on where blocks end, as the key holds the draw's index. Raises CheckpointError; KeyboardInterrupt
     where Ctrl-C came before the first draw that is kept.
     """
-    run = _Driver(engine, target, before).run()
+    watch = watch or (before.watch.again(target) if before is not None else Stopwatch(target))
+    run = _Driver(engine, target, before, watch).run()
     if run.interrupted:
         if run.at <= engine.warmup:
             raise KeyboardInterrupt

@@ -16,10 +16,9 @@ from . import __version__
 
 if TYPE_CHECKING:
     from .engine import Engine, Target
+    from .stopwatch import Stopwatch
 
 __all__ = ["fingerprint", "plain", "provenance", "versions"]
-
-SECONDS = ("record", "check", "compile", "start", "sample", "collect")  # parts of a run's wall time
 
 
 def fingerprint(engine: "Engine", target: "Target") -> dict[str, str]:
@@ -46,15 +45,15 @@ def _processor() -> str:
     return f"{platform.machine()} {platform.processor()} {torch.backends.cpu.get_cpu_capability()}"
 
 
-def provenance(engine: "Engine", target: "Target", seconds: Mapping[str, float], interrupted: bool = False) -> dict[str, Any]:
-    """How a posterior came about; JSON-able. `seconds`: start, sample, collect, total; the target adds its own."""
+def provenance(engine: "Engine", target: "Target", watch: "Stopwatch", interrupted: bool = False) -> dict[str, Any]:
+    """How a posterior came about; JSON-able."""
     return {
         "engine": engine.name,
         "settings": engine.settings,
         "lowering": target.lowering._asdict(),
         "device": str(target.device),
         "dtype": str(target.dtype).removeprefix("torch."),
-        "seconds": {**dict.fromkeys(SECONDS, 0.0), **target.seconds, **seconds},
+        "seconds": watch.seconds(target),
         "gradients": int(target.evaluations),
         "interrupted": interrupted,
         "versions": versions(),

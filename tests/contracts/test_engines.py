@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
@@ -144,8 +145,9 @@ def test_a_discrete_posterior(engine: str) -> None:
 @pytest.mark.parametrize("name", list(cases()))
 def test_every_engine_on_every_family(engine: str, name: str, tmp_path: Path) -> None:
     """The oracle where there is one, draws of every latent site that ArviZ and the folder take; or a reason."""
-    case = cases()[name]
+    case, begin = cases()[name], time.perf_counter()
     posterior = settled(engine, case.family, case.x, settings={} if case.posterior else SHORT)
+    took = time.perf_counter() - begin
     if not isinstance(posterior, Posterior):
         assert len(str(posterior)) > 20
         return
@@ -165,10 +167,10 @@ def test_every_engine_on_every_family(engine: str, name: str, tmp_path: Path) ->
     loaded = Posterior.load(posterior.save(tmp_path / "fit"))
     assert all(torch.equal(loaded.draws[n], v) for n, v in posterior.draws.items())
     assert json.loads(json.dumps(posterior.provenance)) == loaded.provenance
-    seconds = posterior.provenance["seconds"]
-    assert {"record", "check", "compile", "start", "sample", "collect", "total"} <= set(seconds)
-    parts = sum(v for k, v in seconds.items() if k != "total")
-    assert parts == pytest.approx(seconds["total"], rel=0.1, abs=0.3)
+    *parts, total = posterior.provenance["seconds"].values()
+    assert list(posterior.provenance["seconds"]) == ["record", "check", "compile", "start", "sample", "collect", "total"]
+    assert min(parts) > -1e-6  # a moment that two parts count makes a third one negative
+    assert 0 < total == sum(parts) <= took
 
 
 def test_some_engine_settles_every_family() -> None:

@@ -1,6 +1,7 @@
 """Langevin: machine code against torch, biases against quadrature, minibatches against conjugate regression."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyro
@@ -177,6 +178,23 @@ def test_stochastic_gradients_on_a_conjugate_regression() -> None:
     assert ((draws.mean((0, 1)) - mean).abs() < 4 * sd * (most / ess) ** 0.5).all()
     ratio = draws.var((0, 1)) / sd**2
     assert ((ratio > 1) & (ratio < most)).all(), (ratio, most)
+
+
+def test_a_minibatch_run_goes_on_with_minibatches() -> None:
+    """As one that was never cut, and its gradients are counted: one before the first step, and one for each."""
+
+    def program(x: Tensor) -> None:
+        loc = pyro.sample("loc", dist.Normal(0.0, 50.0))
+        with pyro.plate("data", len(x)):
+            pyro.sample("x", dist.Normal(loc, 4.0), obs=x)
+
+    data = torch.randn(40, generator=torch.Generator().manual_seed(2)) * 4.0 + 10.0
+    engine = Langevin(step_size=0.02, batch_size=10, num_warmup=20, num_samples=80, num_chains=3, progress=False)
+    whole = engine.run(program, data)
+    parts = replace(engine, num_samples=30).run(program, data).resume(50)
+    assert torch.equal(parts.draws["loc"], whole.draws["loc"])
+    assert whole.provenance["gradients"] >= 100 * 3
+    assert parts.provenance["gradients"] == whole.provenance["gradients"]
 
 
 def test_decreasing_steps_are_in_the_stats() -> None:
