@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from ..batches import Batches, loader_among
 from ..engine import SteppingEngine, require_positive
 from ..errors import EngineError
+from ..program import Program
 
 __all__ = ["Descent", "DescentEngine"]
 
@@ -27,7 +29,8 @@ class Descent(NamedTuple):
 class DescentEngine(SteppingEngine):
     """Settings of learning.
 
-    num_steps      gradient steps; batch_size: rows per step, in epochs without replacement; None takes all
+    num_steps      gradient steps; batch_size: rows per step, in epochs without replacement; None takes all, or
+                   what a DataLoader among the program's arguments gives
     optimizer      the name of a torch optimiser, or a callable of the parameters that makes one
     learning_rate  of the first half of the steps; over the second it falls geometrically to `final_learning_rate` of it (a
                    callable optimiser, and one with a scheduler, keeps its own)
@@ -63,6 +66,16 @@ class DescentEngine(SteppingEngine):
     @property
     def total(self) -> int:
         return self.num_steps
+
+    def fed(self, program: Callable[..., Any] | Program, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Program, Batches | None]:
+        """A program of its own given its arguments; where one is a DataLoader, given its first batch, and the batches."""
+        loader = loader_among(args, kwargs)
+        if loader is None:
+            return Program.of(program, *args, **kwargs).copy(), None
+        if self.batch_size is not None:
+            raise EngineError("batch_size is the loader's own; leave it out of the engine")
+        batches = Batches(program, loader, args, kwargs, self.seed)
+        return batches.program.copy(), batches
 
     def begun(self, params: Mapping[str, Tensor], averaged: Mapping[str, Tensor]) -> Descent:
         """At these parameters; averaged: what ema_decay averages."""

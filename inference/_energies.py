@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..batches import Batches
 from ..engine import Nothing, drive, require_positive
 from ..epochs import Epochs
 from ..errors import DataError
@@ -38,8 +39,9 @@ class EnergyTarget(Unobserved):
     unit    (dim,): sds of the data's coordinates, in which losses and steps are counted
     """
 
-    def __init__(self, program: Program, engine: "EnergyEngine"):
+    def __init__(self, program: Program, engine: "EnergyEngine", batches: Batches | None):
         super().__init__(program, dtype=engine.dtype, lowering=engine.lowering)
+        self.batches = batches
         self.epochs = None if engine.batch_size is None else Epochs(program.minibatch(engine.batch_size), program)
         sd = self.rows.double().std(0, correction=0) if not self.discrete else torch.ones(self.dim, dtype=torch.float64)
         self.unit = torch.where(sd > 0, sd, sd[sd > 0].mean() if (sd > 0).any() else 1.0).to(self.device, self.dtype)
@@ -48,6 +50,8 @@ class EnergyTarget(Unobserved):
 
     def batch(self, key: Key) -> Tensor:
         """The rows of the step that is the key's draw."""
+        if self.batches is not None:
+            return self.positions(self.batches.bound(key.draw))
         return self.rows if self.epochs is None else self.rows[next(iter(self.epochs.rows(key, key.draw).values()))]
 
     def run(self, name: str, function: Callable[..., Sequence[Tensor]], params: Point, *inputs: Tensor) -> Sequence[Tensor]:
@@ -84,9 +88,9 @@ class EnergyEngine(DescentEngine):
 
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
         watch = Stopwatch()
-        program = Program.of(program, *args, **kwargs).copy()
+        program, batches = self.fed(program, args, kwargs)
         require_memory(program, 1, self.num_samples, self.keep)
-        target = self.target(program)
+        target = self.target(program, batches)
         watch.lap("record", target)
         run = drive(self, target, watch=watch)
         descent: Descent = run.state.descent
@@ -112,8 +116,8 @@ class EnergyEngine(DescentEngine):
         draws = density.latents(nowhere, Key(self.seed, self.num_steps, device=density.device))
         return {n: draws[n] for n in names}
 
-    def target(self, program: Program) -> EnergyTarget:
-        return EnergyTarget(program, self)
+    def target(self, program: Program, batches: Batches | None) -> EnergyTarget:
+        return EnergyTarget(program, self, batches)
 
     def init(self, target: EnergyTarget, key: Key) -> tuple[State, Nothing]:
         return State(self.begun(target.params, target.params), {}), Nothing()

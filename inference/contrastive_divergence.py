@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..batches import Batches
 from ..engine import Interrupt, Nothing, require_positive
 from ..errors import EngineError
 from ..keys import Key
@@ -68,8 +69,8 @@ class ContrastiveDivergence(EnergyEngine):
         if self.energy_decay < 0:
             raise EngineError(f"energy_decay must be at least 0, got {self.energy_decay}")
 
-    def target(self, program: Program) -> "Contrasted":
-        target = Contrasted(program, self)
+    def target(self, program: Program, batches: Batches | None) -> "Contrasted":
+        target = Contrasted(program, self, batches)
         target.moves = self._discrete(target) if target.discrete else self._continuous(target)
         return target
 

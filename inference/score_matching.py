@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..batches import Batches
 from ..engine import Nothing, require_positive
 from ..errors import EngineError
 from ..keys import NOISE, Key
@@ -58,8 +59,8 @@ class ScoreMatching(EnergyEngine):
         if not self.noise_scale > 0:
             raise EngineError(f"noise_scale must be positive, got {self.noise_scale}")
 
-    def target(self, program: Program) -> EnergyTarget:
-        target = super().target(program)
+    def target(self, program: Program, batches: Batches | None) -> EnergyTarget:
+        target = super().target(program, batches)
         if target.discrete:
             names = ", ".join(repr(s.name) for s in program.observed)
             raise EngineError(f"a score is a slope, and {names} is discrete; take ContrastiveDivergence")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from ..batches import Batches
 from ..bounds import Unread
 from ..engine import Nothing, Run, drive, require_positive
 from ..errors import CostError, DataError, EliminationError, EngineError, GuideError, PpgenWarning
@@ -105,11 +106,13 @@ class SVI(DescentEngine):
 
     def run(self, program: Callable[..., Any] | Program, *args: Any, **kwargs: Any) -> Posterior:
         watch = Stopwatch()
-        program = Program.of(program, *args, **kwargs).copy()
+        program, batches = self.fed(program, args, kwargs)
+        if batches is not None:
+            program = program.streamed(batches.size)
         require_memory(program, 1, self.num_samples, self.keep)
         plain = self.objective == "elbo" and not self._weighted
         bound = plain and self.guide is None and callable(getattr(program.family, "bound", None))
-        target = self._objective(program, self.batch_size, bound=bound)
+        target = self._objective(program, self.batch_size, batches, bound=bound)
         watch.lap("record", target)
         return self._posterior(program, target, drive(self, target, watch=watch))
 
@@ -117,6 +120,7 @@ class SVI(DescentEngine):
         self,
         program: Program,
         batch_size: int | None,
+        batches: Batches | None,
         *,
         start: Start | None = None,
         bound: bool = False,
@@ -133,6 +137,7 @@ class SVI(DescentEngine):
             key=Key(self.seed),
             num_particles=self.num_particles,
             batch_size=batch_size,
+            batches=batches,
             dtype=self.dtype,
             lowering=self.lowering,
             start=start,
@@ -207,7 +212,7 @@ class SVI(DescentEngine):
             return {}, None, "none, as keep asks for none"
         try:
             if bounded or target.program.batch_size is not None or target.pair.trained:
-                whole = self._objective(program, None, start=target.start, learned=buffers)
+                whole = self._objective(program, None, target.batches, start=target.start, learned=buffers)
         except (EliminationError, CostError) as error:
             if not bounded:
                 raise

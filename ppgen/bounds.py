@@ -147,7 +147,7 @@ class Run:
         rows = {n: inputs[f"rows:{n}"] for n in c.program.rows}
         buffers = {n: inputs[f"buffer:{n}"] for n in c.buffers}
         own = {n: t for n, t in noise.items() if not n.startswith(MODEL)}
-        return c.replayed(own, params, rows, buffers, values)
+        return c.replayed(own, c.program.leaves_with(inputs), params, rows, buffers, values)
 
     def _terms(self, drawn: Drawn) -> dict[str, Term]:
         factors = {**drawn.factors, **drawn.discrete}

@@ -162,7 +162,7 @@ class EagerModel(Model):
         settings |= {"buffers": {n: inputs[f"buffer:{n}"] for n in own.buffers}, "enumerate_dim": -1 - own.nesting}
         noise = {n.removeprefix(MODEL): t for n, t in inputs.items() if n.startswith(MODEL)}
         with Replay(noise, device_of(own)) if noise else nullcontext():
-            return own.run(source, **settings)
+            return own.run(source, leaves=own.leaves_with(inputs), **settings)
 
     def _read(self, run: Evaluation) -> Factors:
         joint = Joint(run.sites, {q.name: q.subsample_size for q in run.plates.values()})

@@ -247,6 +247,7 @@ class Companion(ABC):
     def replayed(
         self,
         noise: Mapping[str, Tensor],
+        leaves: Sequence[Any],
         params: Mapping[str, Tensor],
         rows: Mapping[str, Tensor],
         buffers: Mapping[str, Tensor],
@@ -256,7 +257,7 @@ class Companion(ABC):
         settings: dict[str, Any] = {"buffers": {n.removeprefix(self.prefix): b for n, b in buffers.items()}}
         settings |= {"grad": torch.is_grad_enabled()} | ({} if values is None else {"values": values})
         with Replay(noise, device_of(self.program)) if noise else nullcontext():
-            return self.drawn(self.run(self.program.leaves, params, rows, **settings))
+            return self.drawn(self.run(leaves, params, rows, **settings))
 
 
 class GuideProgram(Companion):

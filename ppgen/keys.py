@@ -21,10 +21,10 @@ from .native import calling
 from .native.calling import doubles, integers
 from .native.entry import entry
 
-__all__ = ["DRAW_BACK", "NOISE", "PREDICT", "ROWS", "START", "Key", "nth", "philox", "philox_torch"]
+__all__ = ["BATCHES", "DRAW_BACK", "NOISE", "PREDICT", "ROWS", "START", "Key", "nth", "philox", "philox_torch"]
 
 # A stream for each purpose. Those below 16 belong to the engines, each of which numbers its own.
-START, DRAW_BACK, NOISE, ROWS, PREDICT = range(16, 21)
+START, DRAW_BACK, NOISE, ROWS, PREDICT, BATCHES = range(16, 22)
 MANY = 1024  # purposes at most, of which `nth` makes as many streams as are needed
 
 M0, M1, W0, W1 = 0xD2511F53, 0xCD9E8D57, 0x9E3779B9, 0xBB67AE85

@@ -6,6 +6,7 @@ The guide's noise is an input of the graph, and so are rows and parameters.
 Sources: Hoffman et al., JMLR 14, 2013; Kingma & Welling, ICLR 2014; Kucukelbir et al., JMLR 18, 2017.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -16,10 +17,11 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from .batches import Batches
 from .bounds import OnFactors, OnPosition, OnSites, Pair, Unread, inputs_of
 from .errors import GuideError, RecordingError
 from .factors import EagerModel, Model, RecordedModel
-from .guides import BoundProgram, FlatGuide, GuideProgram, RecordedGuide
+from .guides import BoundProgram, Companion, FlatGuide, GuideProgram, RecordedGuide
 from .keys import Key
 from .lowering import NO_BATCHING_RULE, Lowering, Run, choose, lower, over_batch
 from .mode import Start
@@ -89,10 +91,12 @@ class Objective:
         weighted: bool = False,
         by_values: bool = True,
         drawing: bool = False,
+        batches: Batches | None = None,
     ):
         """start: where a FlatGuide begins and its units, of which its parameters are numbers; None finds them. learns: modules are in
         training mode. buffers: of the guide, where it is a module that has learned them. drawing: nothing is learned, so that draws
-        are compared with Pyro in place of loss and gradient."""
+        are compared with Pyro in place of loss and gradient. batches: whose first one the program is given, streamed."""
+        self.batches, self.streamed = batches, frozenset[str]() if batches is None else batches.names
         self.full, self.num_particles, self.asked = program, num_particles, lowering
         self.program = program if batch_size is None else program.minibatch(batch_size)
         self.evaluations, self.learns, self.kind, self.weighted, self.bounded = 0, learns, kind, weighted, bound
@@ -133,7 +137,7 @@ class Objective:
         if isinstance(density, Unread):
             GuideProgram(self.program, None, key.seed)  # a pair that does not fit is refused now, not after learning
             bound = BoundProgram(self.program, self.learns)
-            return lambda recorded: OnFactors(bound, RecordedGuide(bound, self.dtype) if recorded else None)
+            return lambda recorded: OnFactors(bound, self._graph(bound) if recorded else None)
         self.point = False
         if isinstance(guide, FlatGuide):
             self.point = guide.point
@@ -145,7 +149,7 @@ class Objective:
         own.program.set_buffers({n.removeprefix(own.prefix): b for n, b in buffers.items() if n.startswith(own.prefix)})
 
         def on_sites(recorded: bool) -> Pair:
-            graph = RecordedGuide(own, self.dtype) if recorded else None
+            graph = self._graph(own) if recorded else None
             model = self._model(recorded, own.discrete if graph is None else graph.discrete)
             return OnSites(own, graph, model, self.datum, self.by_values)
 
@@ -180,7 +184,18 @@ class Objective:
             return EagerModel(density, discrete, trained)
         if density.recording is None:
             raise RecordingError(density.lowering.reason)
-        return RecordedModel(density.recording if trained is self.program else Recording(trained), self.dtype, discrete)
+        recording = density.recording if trained is self.program else Recording(trained)
+        self._require_inputs(recording.constant)
+        return RecordedModel(recording, self.dtype, discrete)
+
+    def _graph(self, companion: Companion) -> RecordedGuide:
+        graph = RecordedGuide(companion, self.dtype)
+        self._require_inputs(graph.constant)
+        return graph
+
+    def _require_inputs(self, constant: frozenset[str]) -> None:
+        if constant & self.streamed:
+            raise RecordingError("numbers of the batch steer the program, which cannot be recorded while they change from step to step")
 
     def _start(self, guide: FlatGuide, key: Key) -> Start:
         """Where a flat guide begins. Its position holds every continuous site, so none may come and go with the rows."""
@@ -194,8 +209,8 @@ class Objective:
     @property
     def subsampled(self) -> set[str]:
         """Plates of which one step sees some rows."""
-        plate = self.program.data_plate
-        return {plate if n == ARGUMENTS else n for n in self.program.rows}  # type: ignore[misc]
+        shown = {q.name for q in self.program.plates.values() if q.subsample_size < q.size}
+        return shown | ({cast("str", self.program.data_plate)} if ARGUMENTS in self.program.rows else set())
 
     def _prepare(self) -> None:
         """Parameters at the start: the guide's, and those of the model that its density depends on."""
@@ -206,7 +221,7 @@ class Objective:
         self.params = {n: self._typed(p).clone() for n, p in self.leaves.items()}
         self.buffers = {n: self._typed(b).clone() for n, b in self.pair.buffers.items()}
         self._compiled: dict[int, tuple[Graph, Run]] = {}  # by the number of particles
-        self.supply = Supply(self.program, self.full, self.pair.noises, self.pair.random, self.device)
+        self.supply = Supply(self.program, self.full, self.pair.noises, self.pair.random, self.device, self.batches)
 
     def _typed(self, t: Tensor) -> Tensor:
         """In the dtype of the computation, where it was in the program's own."""
@@ -215,7 +230,7 @@ class Objective:
     # Inputs of one step
 
     def inputs(self, key: Key, beta: float = 1.0) -> Inputs:
-        """Noise and rows of the step that is the key's draw."""
+        """What the step sees that is the key's draw."""
         return self.supply.inputs(key, self.num_particles, beta)
 
     def _beta(self, inputs: Inputs) -> dict[str, Tensor]:
@@ -240,7 +255,8 @@ class Objective:
             self._compiled[count] = self._lowered(self._compile(params, buffers, inputs, count))
             self.seconds["compile"] += time.perf_counter() - begin
         graph, run = self._compiled[count]
-        fast = [*params.values(), *inputs.noise.values(), *inputs.rows.values(), *buffers.values(), *self._beta(inputs).values()]
+        groups = (params, inputs.data, inputs.noise, inputs.rows, buffers, self._beta(inputs))
+        fast = [t for group in groups for t in group.values()]
         if not graph.random:
             loss, *others = run(fast)
         else:
@@ -251,7 +267,7 @@ class Objective:
         return Evaluated(loss, dict(zip(params, gradient, strict=True)), dict(zip(buffers, after, strict=True)))
 
     def _lowered(self, graph: Graph) -> tuple[Graph, Run]:
-        data = list(self._data.values())
+        data = list(self._constant.values())
         run, self.lowering = choose(self.asked, self.device, lambda name: lower(name, graph, self.dtype, self.asked).prepare(data))
         return graph, run
 
@@ -268,7 +284,7 @@ class Objective:
                 leaves[n] = own.copy_(t) if isinstance(own, torch.nn.Parameter) else t.detach().to(own.dtype).clone()
                 leaves[n].requires_grad_()
         before = {n: b.to(pair.buffers[n].dtype) for n, b in buffers.items()}
-        given = {**_prefixed("param:", leaves), **_prefixed("rows:", inputs.rows), **_prefixed("buffer:", before), **self._beta(inputs)}
+        given = {**inputs.shown, **_prefixed("param:", leaves), **_prefixed("buffer:", before), **self._beta(inputs)}
         with torch.enable_grad(), torch.random.fork_rng(devices=self._devices):
             torch.manual_seed(inputs.seed)
             each = [pair.elbo({n: v[i] for n, v in inputs.noise.items()}, given) for i in range(count)]
@@ -288,6 +304,11 @@ class Objective:
     @cached_property
     def _data(self) -> dict[str, Tensor]:
         return {n: t for n, t in inputs_of(self.density).items() if n.startswith("data:")}
+
+    @property
+    def _constant(self) -> dict[str, Tensor]:
+        """Data that are the same at every step."""
+        return {n: t for n, t in self._data.items() if n not in self.streamed}
 
     def _compile(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Inputs, count: int) -> Graph:
         """Loss and gradient of all particles as one graph: vmap over the noise, then autograd over the batched one."""
@@ -318,13 +339,13 @@ class Objective:
         over_particles: Callable[[Particle], Particle],
     ) -> Graph:
         tape = Tape(differentiated=True, noise=torch.Generator(device=self.device).manual_seed(0))
-        groups = {"data": self._data, "param": params, "noise": inputs.noise, "rows": inputs.rows, "buffer": buffers}
-        groups["setting"] = self._beta(inputs)
+        groups = {"data": self._constant, "param": params, "batch": inputs.data, "noise": inputs.noise, "rows": inputs.rows}
+        groups |= {"buffer": buffers, "setting": self._beta(inputs)}
         copies = {kind: {n: t.detach().clone() for n, t in group.items()} for kind, group in groups.items()}
         given = [tape.input(t, f"{kind}/{n}") for kind, group in copies.items() for n, t in group.items()]
         with torch.enable_grad(), tape:
             leaves = {n: t.detach().requires_grad_() for n, t in copies["param"].items()}
-            others = {**copies["data"], **copies["setting"], **_prefixed("param:", leaves)}
+            others = {**copies["data"], **copies["batch"], **copies["setting"], **_prefixed("param:", leaves)}
             others |= {**_prefixed("rows:", copies["rows"]), **_prefixed("buffer:", copies["buffer"])}
 
             def one(i: Tensor, *noise: Tensor) -> tuple[Tensor, ...]:
@@ -344,7 +365,7 @@ class Objective:
         count = 1 if self.pair.random else self.num_particles
         few = count if count <= CHECKED else math.gcd(count, CHECKED)
         key = key.at(1)
-        inputs = Inputs(self.supply.noise(key, few), self.supply.rows(key), self.supply.seed(key), beta=0.7)
+        inputs = self.supply.inputs(key, few, beta=0.7)
         every = inputs._replace(noise={n: t.repeat(count // few, *[1] * (t.dim() - 1)) for n, t in inputs.noise.items()})
         moved = {n: t + 0.1 * torch.randn(t.shape, generator=generator).to(t) for n, t in self.params.items()}
         loss, gradient, after = self._evaluate(moved, self.buffers, every, count)
@@ -370,9 +391,9 @@ class Objective:
         if self.pair.random:
             return
         begin = time.perf_counter()
-        rows = self.supply.rows(key)
-        inputs = {**self._data, **_prefixed("param:", self.params), **_prefixed("rows:", rows)}
-        noise = {n: t[0] for n, t in self.supply.noise(key, 1).items()}
+        step = self.supply.inputs(key, 1)
+        inputs = {**self._data, **step.shown, **_prefixed("param:", self.params)}
+        noise = {n: t[0] for n, t in step.noise.items()}
         tolerance = 1e-9 if self.dtype == self.program.dtype == torch.float64 else 1e-4
         with torch.no_grad():
             for mine, own in zip(self.pair.draw(noise, inputs), eager.draw(noise, inputs), strict=True):
@@ -389,7 +410,7 @@ class Objective:
         """What is not finite at a step whose loss is not: a parameter, or a site and rows of the data."""
         if wrong := next((n for n, p in params.items() if not p.isfinite().all()), None):
             return f"parameter {wrong!r} is not finite"
-        given = {**self._data, **_prefixed("param:", params), **_prefixed("rows:", inputs.rows), **_prefixed("buffer:", buffers)}
+        given = {**self._data, **inputs.shown, **_prefixed("param:", params), **_prefixed("buffer:", buffers)}
         with torch.no_grad(), torch.random.fork_rng(devices=self._devices):
             torch.manual_seed(inputs.seed)
             for i in range(self.num_particles):
@@ -415,21 +436,24 @@ class Objective:
         size = max(1, CHUNK // max([1, *sizes]))
         parts = [self._some_draws(params, key, start, min(start + size, count), count) for start in range(0, count, size)]
         position, weights = torch.cat([p for p, _ in parts]), torch.cat([w for _, w in parts])
+        return position, None if self._weightless else weights
+
+    @property
+    def _weightless(self) -> bool:
         local = any(s.continuous and self.subsampled & set(s.plates) for s in self.program.latent)
-        return position, None if self.pair.point or local else weights
+        return self.pair.point or local
 
     def _some_draws(self, params: Mapping[str, Tensor], key: Key, start: int, stop: int, count: int) -> tuple[Tensor, Tensor]:
         """Draws start..stop of `count`, whose weights are the mean over sets of rows that hold every row equally often."""
         noise = {n: t[start:stop] for n, t in self.supply.noise(key, count).items()}
-        sets = list(self.supply.every())
-        total: Any = 0.0
-        for rows in sets:
-            inputs = {**self._data, **_prefixed("param:", params), **_prefixed("rows:", rows)}
+        total, sets = torch.zeros(()), 0
+        for shown in itertools.islice(self.supply.every(), 1 if self._weightless else None):
+            inputs = {**self._data, **shown, **_prefixed("param:", params)}
             with torch.random.fork_rng(devices=self._devices), torch.no_grad():
                 torch.manual_seed(self.supply.seed(key) + start)
                 position, weight = self._placed(noise, inputs, stop - start)
-            total = total + weight
-        return position, total / len(sets)
+            total, sets = total + weight, sets + 1
+        return position, total / sets
 
     def _placed(self, noise: Mapping[str, Tensor], inputs: Mapping[str, Tensor], count: int) -> tuple[Tensor, Tensor]:
         if self.lowering.name == "eager":

@@ -11,6 +11,7 @@ import pyro
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils.data import DataLoader
 
 from .errors import DataError, ProgramError
 from .family import Family
@@ -106,6 +107,10 @@ class Program:
     def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.args, self.kwargs = args, kwargs
         self.leaves, self.tree = tree_flatten((args, kwargs))
+        if any(isinstance(x, DataLoader) for x in self.leaves):
+            raise ProgramError(
+                f"program {self.name!r} is given a DataLoader, which engines that learn step by step take (SVI); others need all rows"
+            )
         self.data = {f"data:{i}": x for i, x in enumerate(self.leaves) if isinstance(x, Tensor)}
         self.batch_size: int | None = None
         self._boost: tuple[str, float] | None = None
@@ -265,9 +270,7 @@ class Program:
         nothing changes; otherwise dimension 0 of every tensor argument of the data plate's length (or of `args_in_plate`) is
         gathered and all sites inside the plate are scaled by N / batch_size. Raises ProgramError.
         """
-        if self.data_plate is None:
-            raise ProgramError("minibatches need a data plate: one plate around all observed sites")
-        plate = self.plates[self.data_plate]
+        plate = self._rows_of_data()
         if plate.subsample_size < plate.size:
             return self
         if not 0 < batch_size <= plate.size:
@@ -285,6 +288,27 @@ class Program:
                 "or name the arguments to gather: Program(fn, args_in_plate=[...])"
             )
         return other
+
+    def streamed(self, size: int) -> "Program":
+        """The same program, whose arguments are some of the `size` rows of its data plate: its sites are scaled by size / rows.
+        Raises ProgramError."""
+        plate = self._rows_of_data()
+        if plate.subsample_size < plate.size:
+            raise ProgramError(f"plate {plate.name!r} subsamples by itself, and its data come in batches already; leave subsample_size out")
+        other = copy.copy(self)
+        other._boost = (plate.name, size / plate.size)
+        other._read(other.run(Outline, generator=torch.Generator().manual_seed(0)))
+        other.plates = {**other.plates, plate.name: plate._replace(size=size)}
+        return other
+
+    def _rows_of_data(self) -> Plate:
+        if self.data_plate is None:
+            raise ProgramError("minibatches need a data plate: one plate around all observed sites")
+        return self.plates[self.data_plate]
+
+    def leaves_with(self, inputs: Mapping[str, Tensor]) -> list[Any]:
+        """The arguments, flattened, with the data that inputs name (data:i) in place of their own."""
+        return [inputs[n].to(x) if (n := f"data:{i}") in inputs else x for i, x in enumerate(self.leaves)]
 
     def _gathered(self, size: int) -> frozenset[int]:
         """Which leaves of the arguments are rows of the data plate."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .batches import Batches
 from .bounds import Term
 from .epochs import Epochs
 from .guides import Noise
@@ -24,29 +25,46 @@ class Inputs(NamedTuple):
 
     noise   by name, (particles, *shape) each
     rows    of each subsampled plate, (batch,)
+    data    those that come in batches, by a program's names for them (data:i)
     seed    of the random numbers that are no inputs: gammas, and everything where Pyro itself runs
     beta    the weight of the divergence, where it has one
     """
 
     noise: dict[str, Tensor]
     rows: dict[str, Tensor]
+    data: dict[str, Tensor]
     seed: int
     beta: float = 1.0
+
+    @property
+    def shown(self) -> dict[str, Tensor]:
+        """Data and rows as the inputs of a program."""
+        return {**self.data, **{f"rows:{n}": r for n, r in self.rows.items()}}
 
 
 class Supply:
     """Of a program, of which `full` is the one with all rows where its arguments are gathered.
 
     noises   the noise inputs, by name; random: other random numbers are drawn too, which the step's seed is for
+    batches  of a program whose data come from a loader
     """
 
-    def __init__(self, program: Program, full: Program, noises: Mapping[str, Noise], random: bool, device: torch.device):
-        self.epochs = Epochs(program, full)
+    def __init__(
+        self,
+        program: Program,
+        full: Program,
+        noises: Mapping[str, Noise],
+        random: bool,
+        device: torch.device,
+        batches: Batches | None = None,
+    ):
+        self.epochs, self.batches = Epochs(program, full), batches
         self.noises, self.random, self.device = dict(noises), random, device
 
     def inputs(self, key: Key, count: int, beta: float = 1.0) -> Inputs:
-        """Noise of `count` particles and rows of the step that is the key's draw."""
-        return Inputs(self.noise(key, count), self.rows(key), self.seed(key), beta)
+        """Noise of `count` particles, rows and data of the step that is the key's draw."""
+        data = {} if self.batches is None else self.batches.at(key.draw)
+        return Inputs(self.noise(key, count), self.rows(key), data, self.seed(key), beta)
 
     def seed(self, key: Key) -> int:
         return int(key.uniform(nth(NOISE, len(self.noises)), (1, 1)) * 2.0**53) if self.random else 0
@@ -70,13 +88,16 @@ class Supply:
         return {n: r.to(self.device) for n, r in self.epochs.rows(key, key.draw).items()}
 
     def every(self) -> Iterator[dict[str, Tensor]]:
-        """Sets of rows that together hold every row equally often."""
+        """What a program is shown, several times over, so that it has seen every row equally often: of a loader, its first epoch."""
+        if self.batches is not None:
+            yield from map(self.batches.at, range(len(self.batches)))
+            return
         cycles = []
         for name, batch in self.epochs.batches.items():
             size = self.epochs.sizes[name]
             cycles.append([(torch.arange(batch) + j * batch) % size for j in range(math.lcm(size, batch) // batch)])
         for rows in itertools.product(*cycles):
-            yield {n: r.to(self.device) for n, r in zip(self.epochs.batches, rows, strict=True)}
+            yield {f"rows:{n}": r.to(self.device) for n, r in zip(self.epochs.batches, rows, strict=True)}
 
 
 def first_fault(terms: Mapping[str, Term], plate: str | None, inputs: Inputs) -> str:
@@ -94,4 +115,5 @@ def _rows_of(bad: Tensor, dims: list[str | None], plate: str | None, inputs: Inp
     where = at.any(-1).nonzero()[:, 0]
     rows = inputs.rows.get(ARGUMENTS, inputs.rows.get(plate))
     found = sorted((where if rows is None else rows[where]).tolist())
-    return f" in row{'s' if len(found) > 1 else ''} {', '.join(map(str, found[:8]))}{', ...' if len(found) > 8 else ''} of the data"
+    of = "batch" if inputs.data else "data"
+    return f" in row{'s' if len(found) > 1 else ''} {', '.join(map(str, found[:8]))}{', ...' if len(found) > 8 else ''} of the {of}"

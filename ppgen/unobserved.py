@@ -79,7 +79,8 @@ class Unobserved:
         self.discrete, self.evaluations = bool(discrete), 0
         self.prefix = "" if program.module is None else "module."
         self.params = self._params()
-        self.rows = self._rows(names)
+        self.names = names
+        self.rows = self.positions(program)
         self._texts: list[str] = []
 
     def _params(self) -> dict[str, Tensor]:
@@ -104,9 +105,10 @@ class Unobserved:
     def _typed(self, t: Tensor) -> Tensor:
         return t.detach().to(self.dtype) if t.dtype == self.program.dtype else t.detach()
 
-    def _rows(self, names: frozenset[str]) -> Tensor:
-        plate = self.program.plates[self.program.data_plate]  # type: ignore[index]
-        values = {n: _by_datum(self.program.sites[n], plate.dim, self.one.sites[n]) for n in names}
+    def positions(self, program: Program) -> Tensor:
+        """What `rows` is, of this program with other data. Raises DataError, SupportError."""
+        plate = program.plates[program.data_plate]  # type: ignore[index]
+        values = {n: _by_datum(program.sites[n], plate.dim, self.one.sites[n]) for n in self.names}
         if self.discrete:
             return self.density.holding.index(values).to(self.device)
         for n, v in values.items():

@@ -300,8 +300,8 @@ def test_minibatches_are_unbiased() -> None:
     whole, parts = (Objective(Program(normal, X), guide, key=Key(0), batch_size=size, dtype=torch.float64) for size in (None, 2))
     at = {"at": d(43.0), "by": d(2.0)}
     noise = whole.inputs(Key(1)).noise
-    loss, gradient = whole.value_and_grad(at, Inputs(noise, {}, 0))
-    steps = [parts.value_and_grad(at, Inputs(noise, parts.supply.rows(Key(1).at(t)), 0)) for t in range(3)]
+    loss, gradient = whole.value_and_grad(at, Inputs(noise, {}, {}, 0))
+    steps = [parts.value_and_grad(at, Inputs(noise, parts.supply.rows(Key(1).at(t)), {}, 0)) for t in range(3)]
     assert len({float(step) for step, _ in steps}) == 3
     assert sum(float(step) for step, _ in steps) / 3 == pytest.approx(float(loss), rel=1e-12)
     for n, g in gradient.items():
