@@ -28,6 +28,7 @@ from ..posterior import Posterior, require_memory
 from ..program import Program, constrained
 from ..provenance import provenance
 from ..stopwatch import Stopwatch
+from ..training import Training
 from ._autoguide import by_name
 from ._descent import Descent, DescentEngine
 
@@ -72,6 +73,8 @@ class SVI(DescentEngine):
     objective      elbo; or iwae: log mean exp of `num_particles` importance weights, of each datum where all sites are in the data
                    plate, else of all data at once. Burda et al., ICLR 2016. Its gradient is the plain one
 
+    autocast       torch.bfloat16: networks compute in it, and everything else in the program's dtype (ppgen/mixed_precision.py)
+
     provenance["loss"] says what the losses are. Modules learn in training mode: dropout is drawn, batch norm's buffers are learned; the
     posterior's program is in evaluation mode. The gradient of log q is that by the values drawn, where a guide's sites allow it
     (Roeder et al., NeurIPS 2017). A family's own `bound` is what its own guide is learned by, where no other is asked for; with keep=()
@@ -89,6 +92,7 @@ class SVI(DescentEngine):
     beta: float = 1.0
     beta_warmup: int = 0
     objective: str = "elbo"
+    autocast: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,6 +101,10 @@ class SVI(DescentEngine):
             raise EngineError(f"SVI: beta and beta_warmup must not be negative, got {self.beta} and {self.beta_warmup}")
         if self.objective not in ("elbo", "iwae"):
             raise EngineError(f"SVI: objective must be elbo or iwae, got {self.objective!r}")
+        if self.autocast not in (None, torch.bfloat16):
+            raise EngineError(
+                f"SVI: autocast must be torch.bfloat16, got {self.autocast!r}: gradients in float16 vanish where losses are not scaled"
+            )
         if self.objective == "iwae" and self._weighted:
             raise EngineError("SVI: beta and beta_warmup weigh the divergence of an ELBO; importance samples have none")
 
@@ -109,10 +117,14 @@ class SVI(DescentEngine):
         program, batches = self.fed(program, args, kwargs)
         if batches is not None:
             program = program.streamed(batches.size)
+        if self.autocast is not None and program.dtype != torch.float32:
+            raise EngineError(
+                f"autocast is from float32, and program {program.name!r} computes in {str(program.dtype).removeprefix('torch.')}"
+            )
         require_memory(program, 1, self.num_samples, self.keep)
         plain = self.objective == "elbo" and not self._weighted
         bound = plain and self.guide is None and callable(getattr(program.family, "bound", None))
-        target = self._objective(program, self.batch_size, batches, bound=bound)
+        target = self._objective(program, self.batch_size, batches=batches, bound=bound)
         watch.lap("record", target)
         return self._posterior(program, target, drive(self, target, watch=watch))
 
@@ -120,8 +132,8 @@ class SVI(DescentEngine):
         self,
         program: Program,
         batch_size: int | None,
-        batches: Batches | None,
         *,
+        batches: Batches | None = None,
         start: Start | None = None,
         bound: bool = False,
         learned: Mapping[str, Tensor] | None = None,
@@ -142,7 +154,7 @@ class SVI(DescentEngine):
             lowering=self.lowering,
             start=start,
             bound=bound,
-            learns=learned is None,
+            training=Training(self.autocast) if learned is None else None,
             drawing=learned is not None,
             buffers=learned,
             kind=self.objective if learned is None else "elbo",
@@ -211,8 +223,8 @@ class SVI(DescentEngine):
         if bounded and self.keep is not None and not self.keep:  # the pair may be too large to be recorded
             return {}, None, "none, as keep asks for none"
         try:
-            if bounded or target.program.batch_size is not None or target.pair.trained:
-                whole = self._objective(program, None, target.batches, start=target.start, learned=buffers)
+            if bounded or target.program.batch_size is not None or target.pair.learning:
+                whole = self._objective(program, None, batches=target.batches, start=target.start, learned=buffers)
         except (EliminationError, CostError) as error:
             if not bounded:
                 raise

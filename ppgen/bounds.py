@@ -69,7 +69,7 @@ class Pair(Protocol):
     buffers   those that are written while it learns
     noises    its noise inputs, by name; random: it draws other random numbers itself
     point     a point estimate, which has no importance weights
-    trained   its modules run in training mode: draws are another pair's
+    learning  its modules run as they do only while they learn: draws are another pair's
     """
 
     params: dict[str, Tensor]
@@ -77,7 +77,7 @@ class Pair(Protocol):
     noises: dict[str, Noise]
     random: bool
     point: bool
-    trained: bool
+    learning: bool
 
     @property
     def buffers(self) -> dict[str, Tensor]: ...
@@ -101,7 +101,7 @@ class OnPosition:
         self.transforms: Mapping[str, Any] = {}
         self.own = {f"noise:{i}": q for i, q in enumerate(guide.noise(len(start.centre), start.centre.dtype))}
         self.noises = {**self.own, **model.noises}
-        self.random, self.trained, self.buffers = model.random, model.trained.trained, model.trained.buffers
+        self.random, self.learning, self.buffers = model.random, model.trained.learning, model.trained.buffers
 
     def _draw(self, noise: Inputs, inputs: Inputs) -> tuple[Tensor, Tensor]:
         params = {n: inputs[f"param:{n}"] for n in self.params}
@@ -130,7 +130,7 @@ class Run:
 
     def __init__(self, companion: Companion, graph: RecordedGuide | None):
         self.companion, self.graph = companion, graph
-        self.params, self.trained = dict(companion.params), companion.program.trained
+        self.params, self.learning = dict(companion.params), companion.program.learning
         self.transforms: Mapping[str, Any] = companion.transforms
         self.noises = dict(graph.noises) if graph is not None else {}
         self.random = graph is None or graph.random
@@ -183,7 +183,7 @@ class OnSites(Run):
         self.model, self.point, self.datum = model, guide.point, datum
         self.by_values = by_values and guide.placeable
         self.noises |= model.noises
-        self.random, self.trained = self.random or model.random, self.trained or model.trained.trained
+        self.random, self.learning = self.random or model.random, self.learning or model.trained.learning
 
     @property
     def buffers(self) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from .recording import device_of, name_buffers, name_inputs, seeded
 from .sites import Latent
 from .straightline import Graph, Node, cut
 from .tape import Steered, Tape, Watch
-from .training import in_training
+from .training import Training, in_training
 
 __all__ = ["BoundProgram", "Companion", "Drawn", "FlatGuide", "GuideProgram", "Noise", "RecordedGuide"]
 
@@ -176,9 +176,9 @@ class Companion(ABC):
     sites: list[str]
     discrete: dict[str, Site]
 
-    def __init__(self, model: Program, fn: Callable[..., Any] | None, method: str, seed: int, learns: bool = False):
-        """fn: None is the family's own `method`. seed: of the values at which `pyro.param` statements begin. learns: it is run in
-        training mode."""
+    def __init__(self, model: Program, fn: Callable[..., Any] | None, method: str, seed: int, training: Training | None = None):
+        """fn: None is the family's own `method`. seed: of the values at which `pyro.param` statements begin. training: how it
+        runs while it learns."""
         self.model, self.program, self.what = model, copy.copy(model), method
         self.method = method if fn is None else None
         self.prefix = "" if fn is None else "guide."
@@ -194,8 +194,8 @@ class Companion(ABC):
         self._match(run)
         self.dims = {n: s.dims for n, s in run.sites.items()}
         self.transforms = run.transforms
-        if learns:
-            self.program = in_training(self.program, self._found)
+        if training is not None:
+            self.program = in_training(self.program, self._found, training)
 
     @abstractmethod
     def _match(self, run: Evaluation) -> None:
@@ -269,11 +269,11 @@ class GuideProgram(Companion):
     Raises GuideError: arguments or sites that model and guide do not share, other shapes, no reparameterised sampler.
     """
 
-    def __init__(self, model: Program, guide: Callable[..., Any] | None = None, seed: int = 0, learns: bool = False):
+    def __init__(self, model: Program, guide: Callable[..., Any] | None = None, seed: int = 0, training: Training | None = None):
         """guide: None is the family's own."""
         if guide is None and model.family is None:
             raise GuideError(f"program {model.name!r} has no guide of its own; name one (normal, multivariate, delta) or give a program")
-        super().__init__(model, guide, "guide", seed, learns)
+        super().__init__(model, guide, "guide", seed, training)
 
     def _match(self, run: Evaluation) -> None:
         """Every continuous latent site of the model is in the guide, and nothing else, in the same shape."""
@@ -309,8 +309,8 @@ class BoundProgram(Companion):
 
     evaluation = FactorsAlone
 
-    def __init__(self, model: Program, learns: bool = False):
-        super().__init__(model, None, "bound", 0, learns)
+    def __init__(self, model: Program, training: Training | None = None):
+        super().__init__(model, None, "bound", 0, training)
 
     def _match(self, run: Evaluation) -> None:
         self.sites, self.discrete = [], {}

@@ -34,7 +34,7 @@ from .straightline import Graph, collector_paused, cut
 from .supply import Inputs, Supply, first_fault
 from .tape import Tape
 from .targets import POINTS, LogDensity, digest
-from .training import in_training
+from .training import Training, in_training
 
 __all__ = ["Evaluated", "Inputs", "Objective"]
 
@@ -64,7 +64,7 @@ class Objective:
     weighted  beta, an input of each step, weighs the divergence: log prior - log q; what is not 1 is no bound on the evidence
     bound    the family's own `bound` in place of the ELBO of one draw; nothing is then read of the model, and there are no draws
     params   the trainable parameters (unconstrained) by name, of the model and of the guide: where learning starts
-    buffers  those that modules write while they learn, at the start; trained: modules run in training mode, so that draws are to be
+    buffers  those that modules write while they learn, at the start; learning: modules run otherwise than later: draws are to be
              taken from another objective
     density  the model's LogDensity; evaluations counts gradients, one per particle
 
@@ -85,7 +85,7 @@ class Objective:
         lowering: str = "auto",
         start: Start | None = None,
         bound: bool = False,
-        learns: bool = False,
+        training: Training | None = None,
         buffers: Mapping[str, Tensor] | None = None,
         kind: str = "elbo",
         weighted: bool = False,
@@ -93,13 +93,14 @@ class Objective:
         drawing: bool = False,
         batches: Batches | None = None,
     ):
-        """start: where a FlatGuide begins and its units, of which its parameters are numbers; None finds them. learns: modules are in
-        training mode. buffers: of the guide, where it is a module that has learned them. drawing: nothing is learned, so that draws
-        are compared with Pyro in place of loss and gradient. batches: whose first one the program is given, streamed."""
+        """start: where a FlatGuide begins and its units, of which its parameters are numbers; None finds them. training: how modules run
+        while they learn; None where nothing does. buffers: of the guide, where it is a module that has learned them. drawing: nothing is
+        learned, so that draws are compared with Pyro in place of loss and gradient. batches: whose first one the program is given,
+        streamed."""
         self.batches, self.streamed = batches, frozenset[str]() if batches is None else batches.names
         self.full, self.num_particles, self.asked = program, num_particles, lowering
         self.program = program if batch_size is None else program.minibatch(batch_size)
-        self.evaluations, self.learns, self.kind, self.weighted, self.bounded = 0, learns, kind, weighted, bound
+        self.evaluations, self.training, self.kind, self.weighted, self.bounded = 0, training, kind, weighted, bound
         self.by_values = by_values and kind == "elbo"
         self.datum: str | None = None  # the plate of which every index has importance weights of its own
         self.density: LogDensity | Unread
@@ -136,14 +137,14 @@ class Objective:
         density = self.density
         if isinstance(density, Unread):
             GuideProgram(self.program, None, key.seed)  # a pair that does not fit is refused now, not after learning
-            bound = BoundProgram(self.program, self.learns)
+            bound = BoundProgram(self.program, self.training)
             return lambda recorded: OnFactors(bound, self._graph(bound) if recorded else None)
         self.point = False
         if isinstance(guide, FlatGuide):
             self.point = guide.point
             self.start = placed = start or self._start(guide, key)
             return lambda recorded: OnPosition(guide, self._model(recorded), placed)
-        own = GuideProgram(self.program, guide, key.seed, self.learns)
+        own = GuideProgram(self.program, guide, key.seed, self.training)
         self.point = own.point
         self.datum = self._local_to(own) if self.kind == "iwae" else None
         own.program.set_buffers({n.removeprefix(own.prefix): b for n, b in buffers.items() if n.startswith(own.prefix)})
@@ -179,7 +180,7 @@ class Objective:
     def _model(self, recorded: bool, discrete: Mapping[str, Site] | None = None) -> Model:
         """The model as it learns."""
         density = cast("LogDensity", self.density)
-        trained = in_training(self.program, _at_random) if self.learns else self.program
+        trained = self.program if self.training is None else in_training(self.program, _at_random, self.training)
         if not recorded:
             return EagerModel(density, discrete, trained)
         if density.recording is None:
@@ -357,6 +358,13 @@ class Objective:
             outputs = [loss.detach(), *_slopes(loss, leaves).values(), *[_mean(b) for b in after]]
         return simplify(cut(tape, given, [tape.node(t) for t in outputs], slow=range(len(copies["data"]))))
 
+    @property
+    def _tolerances(self) -> tuple[float, float]:
+        """Of values and of gradients."""
+        if self.training is not None and self.training.autocast is not None:
+            return 1e-2, 1e-1
+        return (1e-9, 1e-6) if self.dtype == self.program.dtype == torch.float64 else (1e-4, 1e-3)
+
     def _check(self, eager: Pair, key: Key) -> None:
         """The graph at other parameters, rows and noise, against Pyro itself run there with that noise."""
         if self.pair.random and self.pair.noises:
@@ -372,8 +380,7 @@ class Objective:
         begin = time.perf_counter()
         expected, slope, written = self._run(eager, moved, self.buffers, inputs, few)
         self._restore()
-        double = self.dtype == self.program.dtype == torch.float64
-        tolerance, gradient_tolerance = (1e-9, 1e-6) if double else (1e-4, 1e-3)
+        tolerance, gradient_tolerance = self._tolerances
         if (gap := difference(loss, expected)) > tolerance:
             raise RecordingError(f"the recorded objective disagrees with the program by {gap:.2g} (relative)")
         for n, b in written.items():
@@ -394,7 +401,7 @@ class Objective:
         step = self.supply.inputs(key, 1)
         inputs = {**self._data, **step.shown, **_prefixed("param:", self.params)}
         noise = {n: t[0] for n, t in step.noise.items()}
-        tolerance = 1e-9 if self.dtype == self.program.dtype == torch.float64 else 1e-4
+        tolerance, _ = self._tolerances
         with torch.no_grad():
             for mine, own in zip(self.pair.draw(noise, inputs), eager.draw(noise, inputs), strict=True):
                 if (gap := difference(mine, own)) > tolerance:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from .errors import DataError, ProgramError
 from .family import Family
 from .handler import Evaluation, Swap
+from .mixed_precision import networks_in
 from .sites import Plate, Site
 from .sources import FromGuide, FromPosition, FromUniform, FromValues, Outline
 
@@ -40,7 +41,8 @@ class Program:
     params          unconstrained leaves of everything that can be learned, by name; rows: of subsampled plates
 
     Modules are copied, so that what is learned or changed later outside does not reach into the program, and put into
-    evaluation mode; `trained` says that they run in training mode, `state` which buffers they then write (training.py).
+    evaluation mode; `trained` says that they run in training mode, `state` which buffers they then write (training.py), and
+    `autocast` in what networks compute.
     Raises DataError (NaN in observed data), SupportError (a value outside its support), ProgramError.
     """
 
@@ -54,6 +56,7 @@ class Program:
     gathered: frozenset[int]
     trained: bool = False
     state: frozenset[str] = frozenset()
+    autocast: torch.dtype | None = None
 
     def __init__(
         self,
@@ -118,6 +121,11 @@ class Program:
     @property
     def module(self) -> torch.nn.Module | None:
         return self.fn if isinstance(self.fn, torch.nn.Module) else None
+
+    @property
+    def learning(self) -> bool:
+        """Whether it runs as it does only while it learns."""
+        return self.trained or self.autocast is not None
 
     @property
     def buffers(self) -> dict[str, Tensor]:
@@ -353,6 +361,7 @@ class Program:
             torch.set_grad_enabled(grad),
             _put_back(self.module, self._buffers | self.state, buffers or {}) as copies,
             _mode(self.module, self.trained),
+            networks_in(self.autocast, self.module),
             handler,
             context,
             Swap(handler),

@@ -6,7 +6,7 @@ and all else see them in evaluation mode. A module in which that makes no differ
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,11 +17,17 @@ from .program import Program
 from .recording import seeded
 from .straightline import leaves, mapped
 
-__all__ = ["in_training"]
+__all__ = ["Training", "in_training"]
 
 aten = torch.ops.aten
 NORMALISED = {aten.native_batch_norm.default, aten.cudnn_batch_norm.default, aten.miopen_batch_norm.default}
 RUNNING = (3, 4)  # places of their running mean and variance, which they write without saying so
+
+
+class Training(NamedTuple):
+    """How modules run while they learn, in training mode besides. autocast: what networks compute in (mixed_precision.py)."""
+
+    autocast: torch.dtype | None = None
 
 
 class Operations(TorchDispatchMode):
@@ -52,9 +58,12 @@ class Operations(TorchDispatchMode):
         self.written |= {t.untyped_storage()._cdata for t in leaves(to, Tensor)}
 
 
-def in_training(program: Program, run: Callable[[Program], Evaluation]) -> Program:
+def in_training(program: Program, run: Callable[[Program], Evaluation], training: Training) -> Program:
     """The program with its module in training mode while it runs, and with the buffers that it then writes as its `state`; or the
     program itself, where its module does the same in both modes. `run` runs it."""
+    if training.autocast is not None:
+        program = copy.copy(program)
+        program.autocast = training.autocast
     if program.module is None:
         return program
     other = copy.copy(program)

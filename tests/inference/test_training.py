@@ -21,6 +21,7 @@ from ppgen.keys import Key
 from ppgen.objective import Objective
 from ppgen.posterior import Posterior
 from ppgen.program import Program
+from ppgen.training import Training
 
 X = 40.0 + 9.0 * torch.randn(24, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 QUICK: dict[str, Any] = {"progress": False, "num_samples": 50, "num_steps": 6, "num_particles": 3}
@@ -58,7 +59,7 @@ def family(*, encoder: list[nn.Module] | None = None, decoder: list[nn.Module] |
 
 def of(program: Program, guide: Any = None, **settings: Any) -> Objective:
     """In training, as SVI makes it; the constructor itself compares the graph with Pyro, noise replayed."""
-    return Objective(program.copy(), guide, key=Key(0), dtype=torch.float64, lowering="recorded", learns=True, **settings)
+    return Objective(program.copy(), guide, key=Key(0), dtype=torch.float64, lowering="recorded", training=Training(), **settings)
 
 
 DROPOUT = [nn.Dropout(0.4)]
@@ -241,7 +242,7 @@ def test_a_guide_over_the_position(name: str) -> None:
 
 def test_one_recording_where_modes_do_not_differ() -> None:
     target = of(Program(family(), X))
-    assert not target.pair.trained
+    assert not target.pair.learning
     assert not target.buffers
     assert target.pair.model.recording is target.density.recording  # type: ignore[attr-defined]
 
