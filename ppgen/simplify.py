@@ -23,7 +23,7 @@ FOLDED = 2**24  # elements of the largest constant that folding may make
 
 @collector_paused()
 def simplify(graph: Graph) -> Graph:
-    """Values agree with the old graph's up to the sign of zeros."""
+    """Values agree with the old graph's up to the sign of zeros, and to rounding where a softmax is recognised."""
     if any(n.target in LAYOUT for n in graph.nodes):
         return graph
     return _Rewriting(graph).graph()
@@ -281,6 +281,23 @@ def _negative(node: Node) -> Node:
     return x.args[0] if x.target is aten.neg.default else node
 
 
+def _exponential(node: Node) -> Node:
+    """exp(x - logsumexp(x)), which is how autograd differentiates logsumexp, is softmax(x): the exponentials are there already."""
+    difference = node.args[0]
+    if difference.target is not aten.sub.Tensor or difference.kwargs:
+        return node
+    x, total = difference.args
+    if isinstance(total, Node) and total.target is aten.reshape.default:
+        total = total.args[0]
+    if not isinstance(total, Node) or total.target is not aten.logsumexp.default or total.args[0] is not x or len(total.args[1]) != 1:
+        return node
+    dim = total.args[1][0] % x.value.dim()
+    shape = [1 if d == dim else n for d, n in enumerate(x.value.shape)]
+    if list(difference.args[1].value.shape) != shape:
+        return node
+    return Node(aten._softmax.default, (x, dim, False), {}, node.value)
+
+
 RULES: dict[Any, Callable[[Node], Node]] = {
     aten.zeros_like.default: _filled(0.0),
     aten.ones_like.default: _filled(1.0),
@@ -313,4 +330,5 @@ RULES: dict[Any, Callable[[Node], Node]] = {
     aten.sub.Scalar: _subtraction,
     aten.pow.Tensor_Scalar: _power,
     aten.neg.default: _negative,
+    aten.exp.default: _exponential,
 }

@@ -27,7 +27,7 @@ def _far(x: Value, order: int) -> Value:
 
 def _plain(x: Value, order: int) -> Value:
     """x >= 0."""
-    far = exponential(x, factor=_far(x, order), shift=-8.0) * 2.0**8  # e^x overflows before I(x) does
+    far = exponential(x, factor=_far(x, order), shift=-8) * 2.0**8  # e^x overflows before I(x) does
     return where(x < EDGE, _near(x, order), where(x > 714.0, math.inf, far))
 
 

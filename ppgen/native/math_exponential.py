@@ -9,7 +9,24 @@ in two doubles.
 import math
 
 from .math_tables import EXP, EXP_SINGLE, LOG, LOG_LONG, LOG_SINGLE
-from .math_values import SINGLE, Number, Value, absolute, bits, copysign, equal, floor, fma, horner, muladd, nearest, real, signbit, where
+from .math_values import (
+    SINGLE,
+    Number,
+    Value,
+    absolute,
+    bits,
+    copysign,
+    equal,
+    floor,
+    fma,
+    horner,
+    muladd,
+    nearest,
+    polynomial,
+    real,
+    signbit,
+    where,
+)
 
 __all__ = ["cosh", "exp", "expm1", "log", "log1p", "pow", "sinh", "tanh"]
 
@@ -27,34 +44,34 @@ def _ln2(x: Value) -> tuple[float, float]:
 
 
 def reduced(x: Value, low: Number = 0.0) -> tuple[Value, Value]:
-    """n and e^r - 1 of x + low = n ln 2 + r, where low is no larger than the rounding of x."""
+    """n, an integer of which the low bits count, and e^r - 1 of x + low = n ln 2 + r, where low is no larger than the rounding of x."""
     ln2 = _ln2(x)
-    n, _ = nearest(x * (1 / math.log(2)))
-    most = muladd(n, -ln2[0], x)  # exact
-    less = muladd(n, -ln2[1], low)
+    whole, n = nearest(x * (1 / math.log(2)))
+    most = muladd(whole, -ln2[0], x)  # exact
+    less = muladd(whole, -ln2[1], low)
     r = most + less
     lost = (most - r) + less
-    return n, r + muladd(r * r, horner(r, EXP_SINGLE if x.code.format is SINGLE else EXP), lost)
+    return n, r + muladd(r * r, polynomial(r, EXP_SINGLE if x.code.format is SINGLE else EXP), lost)
 
 
 def clamped(x: Value, low: float, high: float) -> Value:
     """nan stays."""
-    return where(x > high, high, where(x < low, low, x))
+    x = where(x < low, low, x)
+    return where(x > high, high, x)
 
 
 def power_of_two(n: Value) -> Value:
-    """2^n of a whole number, -bias < n <= bias."""
-    _, low = nearest(n)
-    return real((low + n.code.format.bias) << n.code.format.mantissa)
+    """2^n of an integer of which the low bits count, -bias < n <= bias."""
+    return real((n + n.code.format.bias) << n.code.format.mantissa)
 
 
 def scaled(x: Value, n: Value) -> Value:
-    """x 2^n of a whole number, |n| < 2 bias: in two steps, so that only the result may over- or underflow."""
-    first, _ = nearest(0.5 * n)
-    return x * power_of_two(first) * power_of_two(n - first)
+    """x 2^n of such an integer, |n| < 2 bias: in two steps, so that only the result may over- or underflow."""
+    half = n >> 1
+    return x * power_of_two(half) * power_of_two(n - half)
 
 
-def exponential(x: Value, low: Number = 0.0, factor: Value | None = None, factor_low: Number = 0.0, shift: float = 0.0) -> Value:
+def exponential(x: Value, low: Number = 0.0, factor: Value | None = None, factor_low: Number = 0.0, shift: int = 0) -> Value:
     """2^shift (factor + factor_low) e^(x + low), rounded little more than once."""
     # Beyond these the exponential is inf and 0, whatever the shift.
     x = clamped(x, -110.0, 95.0) if x.code.format is SINGLE else clamped(x, -760.0, 720.0)
@@ -70,7 +87,7 @@ def exp(x: Value) -> Value:
 def quarter_expm1(x: Value) -> Value:
     """(e^x - 1) / 4, finite up to x = 710.6."""
     n, e = reduced(clamped(x, -40.0, 710.6))
-    power = power_of_two(n - 2.0)
+    power = power_of_two(n - 2)
     return muladd(power, e, power - 0.25)
 
 
@@ -85,7 +102,7 @@ def sinh(x: Value) -> Value:
 
 
 def cosh(x: Value) -> Value:
-    half = exponential(absolute(x), shift=-1.0)
+    half = exponential(absolute(x), shift=-1)
     return half + 0.25 / half
 
 
@@ -98,23 +115,24 @@ def tanh(x: Value) -> Value:
 # The logarithm
 
 
-def split(x: Value) -> tuple[Value, Value]:
-    """k and m of x = 2^k m, m from sqrt(1/2) to sqrt(2), for x > 0 that may be subnormal."""
+def split(x: Value, subnormal: bool = True) -> tuple[Value, Value]:
+    """k and m of x = 2^k m, m from sqrt(1/2) to sqrt(2), for x > 0, which may be subnormal or not."""
     form = x.code.format
-    lift = form.mantissa + 2
-    small = x < form.smallest_normal
-    root = x.code.bits(math.sqrt(0.5))
-    raised = bits(where(small, x * 2.0**lift, x)) + (x.code.bits(1.0) - root)
+    root, zero = x.code.bits(math.sqrt(0.5)), 2.0**form.mantissa + form.bias
+    offset: Number = zero
+    if subnormal:
+        lift, small = form.mantissa + 2, x < form.smallest_normal
+        x, offset = where(small, x * 2.0**lift, x), where(small, zero + lift, zero)
+    raised = bits(x) + (x.code.bits(1.0) - root)
     # The exponent, laid into the low bits of 2^mantissa, is a real by one subtraction.
     exponent = real((raised >> form.mantissa) | x.code.bits(2.0**form.mantissa))
-    k = exponent - where(small, 2.0**form.mantissa + form.bias + lift, 2.0**form.mantissa + form.bias)
-    return k, real((raised & (2**form.mantissa - 1)) + root)
+    return exponent - offset, real((raised & (2**form.mantissa - 1)) + root)
 
 
-def logarithm(x: Value, correction: Number = 0.0) -> Value:
+def logarithm(x: Value, correction: Number = 0.0, subnormal: bool = True) -> Value:
     """log(x) + correction, which is small, for finite x > 0."""
     high, low = _ln2(x)
-    k, m = split(x)
+    k, m = split(x, subnormal)
     f = m - 1.0
     s = f / (2.0 + f)
     z = s * s
@@ -132,7 +150,7 @@ def log1p(x: Value) -> Value:
     whole = 1.0 + x
     back = whole - 1.0
     lost = (x - back) + (1.0 - (whole - back))
-    inside = copysign(logarithm(whole, lost / whole), x)
+    inside = copysign(logarithm(whole, lost / whole, subnormal=False), x)
     return where(x > -1.0, where(x < math.inf, inside, x), where(equal(x, -1.0), -math.inf, math.nan))
 
 

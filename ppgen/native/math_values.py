@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = [
     "DOUBLE", "SINGLE", "Code", "Format", "Number", "Value", "absolute", "bits", "copysign", "equal", "floor", "fma", "horner", "muladd",
-    "nearest", "real", "signbit", "sqrt", "where",
+    "nearest", "polynomial", "real", "signbit", "sqrt", "where",
 ]  # fmt: skip
 
 
@@ -211,6 +211,12 @@ def horner(x: Value, coefficients: Sequence[float]) -> Value:
     if not isinstance(total, Value):
         raise ValueError("a polynomial of degree 0 is a number")
     return total
+
+
+def polynomial(x: Value, coefficients: Sequence[float]) -> Value:
+    """The same in two chains of half the length, even powers and odd ones, which the processor follows side by side."""
+    square = x * x
+    return muladd(x, horner(square, coefficients[1::2]), horner(square, coefficients[::2]))
 
 
 def absolute(x: Value) -> Value:

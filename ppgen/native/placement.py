@@ -158,6 +158,7 @@ class Nests:
         self.pieces: list[Piece] = [] if outer is None else outer.pieces
         self.checked: dict[Checked, None] = {} if outer is None else outer.checked
         self.destination: Ref | None = None  # where in `out` the operation that is being translated may leave its result
+        self.shared: dict[Any, Any] = {}  # what several operations are made of, by what it is made of
         self._nests: list[Nest] = []
         self._open: dict[tuple[int, ...], list[int]] = {}  # shape -> numbers of the nests that may be joined
         self._locals: dict[tuple[str | Number, Kind], Base] = {}

@@ -7,7 +7,7 @@ the operation's arguments.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor
 
@@ -227,18 +227,34 @@ def _norm(nests: Nests, like: Tensor, x: Ref, order: float = 2, dim: Any = None,
 # Softmax and what goes with it
 
 
+class _Exponentials(NamedTuple):
+    """Of some logs: exp(x - shift), and the total; logsumexp and softmax of the same logs share them."""
+
+    shift: Ref
+    weights: Ref
+    total: Ref
+
+
+def _exponentials(nests: Nests, x: Ref, dims: Sequence[int]) -> _Exponentials:
+    key = ("exponentials", x, tuple(dims))
+    if key not in nests.shared:
+        most = reduce(nests, "max", x, dims, keepdim=True)
+        shift = nests.pointwise(lambda m: where(isinf(m), 0.0, m), most)  # all -inf, or one inf: nothing to shift by
+        weights = nests.pointwise(lambda v, m: exp(v - m), x, shift)
+        nests.shared[key] = _Exponentials(shift, weights, reduce(nests, "add", weights, dims, keepdim=True))
+    found: _Exponentials = nests.shared[key]
+    return found
+
+
 def _logsumexp(nests: Nests, like: Tensor, x: Ref, dim: Any, keepdim: bool = False) -> Ref:
     dims = dims_of(dim, len(x.shape))
-    most = reduce(nests, "max", x, dims, keepdim=True)
-    shift = nests.pointwise(lambda m: where(isinf(m), 0.0, m), most)  # all -inf, or one inf: nothing to shift by
-    total = reduce(nests, "add", nests.pointwise(lambda v, m: exp(v - m), x, shift), dims, keepdim=True)
+    shift, _, total = _exponentials(nests, x, dims)
     return nests.pointwise(lambda s, m: log(s) + m, total, shift).reshape(without(x.shape, dims, keepdim))
 
 
 def _softmax(nests: Nests, like: Tensor, x: Ref, dim: int, half_to_float: bool = False) -> Ref:
-    dims = dims_of(dim, len(x.shape))
-    weights = nests.pointwise(lambda v, m: exp(v - m), x, reduce(nests, "max", x, dims, keepdim=True))
-    return nests.pointwise(lambda w, s: w / s, weights, reduce(nests, "add", weights, dims, keepdim=True))
+    _, weights, total = _exponentials(nests, x, dims_of(dim, len(x.shape)))
+    return nests.pointwise(lambda w, s: w / s, weights, total)
 
 
 def _log_softmax(nests: Nests, like: Tensor, x: Ref, dim: int, half_to_float: bool = False) -> Ref:

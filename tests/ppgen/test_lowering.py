@@ -137,6 +137,27 @@ def test_gradients_of_slices_are_concatenated(name: str) -> None:
     assert (aten.slice_backward.default in operations(small)) != joined
 
 
+# Each: a function of 10 numbers, and whether its gradient takes a softmax
+LOGS: dict[str, tuple[Callable[[Tensor], Tensor], bool]] = {
+    "rows": (lambda q: q.reshape(2, 5).logsumexp(-1).sum(), True),
+    "columns, kept": (lambda q: (q.reshape(2, 5).logsumexp(0, keepdim=True) * torch.arange(5.0)).sum(), True),
+    "all": (lambda q: q.logsumexp(0), True),
+    "both dimensions": (lambda q: q.reshape(2, 5).logsumexp((0, 1)), False),
+    "of others": (lambda q: (q - (2 * q).logsumexp(0)).exp().sum(), True),  # the gradient's own, and not the function's
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_the_gradient_of_logsumexp_is_softmax(name: str) -> None:
+    f, softmax = LOGS[name]
+    graph, exact = gradient_of(f)
+    small = simplify(graph)
+    assert (aten._softmax.default in operations(small)) == softmax
+    x = torch.linspace(-1.0, 2.0, 10, dtype=torch.float64)
+    for at in (x, 300 * x, torch.where(x < 0, -torch.inf, x)):
+        assert torch.allclose(small(at)[0], exact(at), rtol=1e-13, atol=0, equal_nan=True)
+
+
 def test_a_graph_that_reads_memory_by_strides_is_left_alone() -> None:
     graph = recorded(lambda x: torch.as_strided(x * 1.0, (2, 2), (4, 1), 0), X)
     assert simplify(graph) is graph

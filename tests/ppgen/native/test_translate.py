@@ -150,6 +150,18 @@ def test_single_precision() -> None:
     check(d, 1e-5)
 
 
+def test_logsumexp_and_its_gradient_share_their_exponentials() -> None:
+    """One exponential for each number, and one logarithm."""
+
+    def f(q: Tensor, x: Tensor) -> Tensor:
+        return (x + q).logsumexp(-1).sum()
+
+    d = density(f, 3, x=torch.linspace(-2.0, 2.0, 21, dtype=torch.float64).reshape(7, 3))
+    made = [s.operation for s in statements(translated(d), ir.Let)]
+    assert (made.count("exp"), made.count("log")) == (1, 1)
+    check(d)
+
+
 def test_other_precisions_inside_are_refused_but_for_truth_values() -> None:
     with pytest.raises(LoweringError, match=r"computes in torch\.float32 inside of a program in torch\.float64"):
         translated(density(lambda q: q.float().exp().double().sum(), 3))
