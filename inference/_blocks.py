@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ..keys import Key
 from ..native.entry import Entry
+from ..normals import SPILL
 from ..targets import LogDensity
 from ._metric import Metric
-from ._normals import SPILL
 from ._trajectory import AVERAGE, DRAWS, ERROR, FLOAT, HEAD, HERE, JOB, LP, MADE, POSITION, SLOPE, STEP, TARGET, VALUE
 
 if TYPE_CHECKING:

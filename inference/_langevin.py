@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from numba import njit, uint64
+from numba import njit
 from torch import Tensor
 
-from .. import keys
+from .. import normals as _normals
+from .. import philox
 from ..keys import MANY, Key, nth
 from ..native import calling
 from ..native.calling import HOW, call, doubles, floats, integers, record
 from ..native.entry import entry
-from . import _normals
-from ._normals import SPILL, normals
+from ..normals import SPILL, normals
 
 if TYPE_CHECKING:
     from ..native.kernel import BoundKernel
@@ -104,7 +104,7 @@ def _drawn(field: Field, here: State, law: Law, key: Key, steps: int) -> tuple[S
     noise = here.position
     for s in range(steps):
         if s % together == 0:
-            noise = _normals_of(key, s // together, (chains, min(together, steps - s), *event)).to(here.position)
+            noise = key.normal(nth(NOISE, s // together), (chains, min(together, steps - s), *event)).to(here.position)
         there = _stepped(field, here, law, size, noise[:, s % together], key.draw * steps + s)
         good = there.log_density.isfinite() & there.gradient.flatten(1).isfinite().all(1)
         if not good.all():
@@ -126,23 +126,6 @@ def _stepped(field: Field, here: State, law: Law, h: Tensor, noise: Tensor, step
     position = position + 0.5 * h * scale * (before + after)
     value, gradient = field(position, step)
     return State(position, value, gradient, after + 0.5 * h * scale * gradient)
-
-
-def _normals_of(key: Key, i: int, shape: tuple[int, ...]) -> Tensor:
-    """key.normal of the i-th stream, by vectors where that is on the CPU."""
-    chains, count = shape[0], math.prod(shape[1:])
-    if key.device.type != "cpu":
-        return key.normal(nth(NOISE, i), shape)
-    numbers, out = np.array(key.chains, np.int64), np.empty((chains, count + SPILL))
-    fill(out.ctypes.data, chains, count, key.seed, nth(NOISE, i), key.draw, numbers.ctypes.data)
-    return torch.from_numpy(out)[:, :count].reshape(shape)
-
-
-@entry(*[int] * 7, sources=(keys, calling, _normals))
-def fill(out, chains, count, seed, stream, draw, numbers):  # type: ignore[no-untyped-def]
-    """Standard normals of each chain, in rows of count + SPILL numbers."""
-    for i in range(chains):
-        normals(out + FLOAT * i * (count + SPILL), count, uint64(seed), stream, draw, integers(numbers)[i])
 
 
 def _wide(chains: Tensor, like: Tensor) -> Tensor:
@@ -219,7 +202,7 @@ def stepped(job, chain, h, kept, noise):  # type: ignore[no-untyped-def]
     return True
 
 
-@entry(int, int, int, sources=(keys, calling, _normals, sys.modules[__name__]))
+@entry(int, int, int, sources=(philox, calling, _normals, sys.modules[__name__]))
 def run(address, begin, end):  # type: ignore[no-untyped-def]
     """A job's chains from `begin` to `end`, one after the other."""
     job = job_at(address)

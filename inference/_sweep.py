@@ -12,11 +12,11 @@ import sys
 import numpy as np
 from numba import float64, int64
 
-from .. import keys
+from .. import normals, philox
 from ..native import calling
 from ..native.calling import call, compiled, doubles, floats, integers, record
 from ..native.entry import entry
-from . import _direct, _laws, _metric, _normals, _trajectory, nuts
+from . import _direct, _laws, _metric, _trajectory, nuts
 from ._direct import compare, draw_directly, probe
 from ._trajectory import (
     FLOAT,
@@ -44,7 +44,7 @@ GRADIENT, TABLES, WIDE = 0, 1, 2  # requests
 PICK, SIDE, LENGTH, ACCEPT = range(8, 12)  # streams of the key
 SCALES = 8  # jumps of 1 to 2^j, j below this
 
-CALLED = (keys, calling, _direct, _laws, _metric, _normals, _trajectory, nuts, sys.modules[__name__])
+CALLED = (calling, philox, normals, _direct, _laws, _metric, _trajectory, nuts, sys.modules[__name__])
 
 # What a block of one chain works on. Fields without a comment are addresses of what Tables and Order call so
 SWEEP = np.dtype(

@@ -19,14 +19,15 @@ from functools import partial
 import numpy as np
 from numba import int64, njit
 
-from .. import keys
-from ..keys import uniform
+from .. import normals as _normals
+from .. import philox
 from ..native import calling
 from ..native.calling import HOW, call, compiled, doubles, floats, integers, matrix, record, vector
 from ..native.entry import entry
-from . import _metric, _normals
+from ..normals import normals
+from ..philox import uniform
+from . import _metric
 from ._metric import to_position, to_whitened
-from ._normals import normals
 
 __all__ = [
     "DIVERGENCE",
@@ -65,7 +66,7 @@ DIVERGENCE = 1000.0  # nats of energy error
 STATS = ("acceptance_rate", "n_steps", "diverging", "energy", "step_size", "lp")  # of every draw, by ArviZ's names
 
 part = njit(**HOW)  # of a chain's code
-CALLED = (keys, calling, _metric, _normals, sys.modules[__name__])
+CALLED = (calling, philox, _normals, _metric, sys.modules[__name__])
 chain_code = compiled(*CALLED)  # a generator for Python
 chain_entry = partial(entry, sources=CALLED)  # the whole, on machine code; it is given the address of a job
 

@@ -3,33 +3,32 @@
 Number i of a stream stands in block i // 2: in words 0 and 1 where i is even, in words 2 and 3 where it is odd. So any number
 can be had alone, in any order, by any thread, and chain 0's numbers do not depend on how many chains there are. A uniform
 is 53 bits of two words; a normal is one half of a Box-Muller pair.
-
-Source: Salmon, Moraes, Dror & Shaw, Parallel random numbers: as easy as 1, 2, 3, SC'11.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-import numpy as np
 import torch
-from numba import float64, int64, njit, uint64
+from numba import uint64
 from torch import Tensor
 
+from . import normals, philox
 from .errors import EngineError
 from .native import calling
 from .native.calling import doubles, integers
 from .native.entry import entry
+from .normals import pair_of_normals
+from .philox import ULP, inlined_philox, philox_torch, unit
 
-__all__ = ["BATCHES", "DRAW_BACK", "NOISE", "PREDICT", "ROWS", "START", "Key", "nth", "philox", "philox_torch"]
+__all__ = ["BATCHES", "DRAW_BACK", "NOISE", "PREDICT", "ROWS", "START", "Key", "nth"]
 
 # A stream for each purpose. Those below 16 belong to the engines, each of which numbers its own.
 START, DRAW_BACK, NOISE, ROWS, PREDICT, BATCHES = range(16, 22)
 MANY = 1024  # purposes at most, of which `nth` makes as many streams as are needed
-
-M0, M1, W0, W1 = 0xD2511F53, 0xCD9E8D57, 0x9E3779B9, 0xBB67AE85
-LOW = 0xFFFFFFFF
-ULP = 2.0**-53
+VECTOR, TILE = 8, 1024  # pairs that are made at once, and in one go
 
 
 def nth(stream: int, i: int) -> int:
@@ -37,61 +36,27 @@ def nth(stream: int, i: int) -> int:
     return stream + MANY * i
 
 
-@njit(cache=True, nogil=True)
-def philox(seed, block, stream, draw, chain):  # type: ignore[no-untyped-def]
-    """Four 32-bit words, each in a uint64. Every operand is cast: uint64 with int64 would silently become float64."""
-    a, b, c, d = uint64(block) & uint64(LOW), uint64(stream) & uint64(LOW), uint64(draw) & uint64(LOW), uint64(chain) & uint64(LOW)
-    k0, k1 = uint64(seed) & uint64(LOW), uint64(seed) >> uint64(32)
-    for _ in range(10):
-        x, y = uint64(M0) * a, uint64(M1) * c
-        a, b, c, d = (y >> uint64(32)) ^ b ^ k0, y & uint64(LOW), (x >> uint64(32)) ^ d ^ k1, x & uint64(LOW)
-        k0, k1 = (k0 + uint64(W0)) & uint64(LOW), (k1 + uint64(W1)) & uint64(LOW)
-    return a, b, c, d
-
-
-@njit(cache=True, nogil=True)
-def _unit(high, low):  # type: ignore[no-untyped-def]
-    return float64(int64((high << uint64(21)) | (low >> uint64(11)))) * ULP
-
-
-@njit(cache=True, nogil=True)
-def uniform(seed, stream, draw, chain, i):  # type: ignore[no-untyped-def]
-    """Number i of a stream, in [0, 1)."""
-    a, b, c, d = philox(seed, i >> 1, stream, draw, chain)
-    return _unit(c, d) if i & 1 else _unit(a, b)
-
-
-@njit(cache=True, nogil=True)
-def normal(seed, stream, draw, chain, i):  # type: ignore[no-untyped-def]
-    """Standard normal number i of a stream."""
-    a, b, c, d = philox(seed, i >> 1, stream, draw, chain)
-    radius, angle = math.sqrt(-2.0 * math.log(1.0 - _unit(a, b))), 2.0 * math.pi * _unit(c, d)
-    return radius * (math.sin(angle) if i & 1 else math.cos(angle))
-
-
-@entry(*[int] * 9, sources=(calling,))
-def _fill(out, rows, columns, gaussian, seed, stream, draw, chains, start):  # type: ignore[no-untyped-def]
-    """out (rows, columns), float64, and chains (rows,), int64, by their addresses."""
-    numbers, chain = doubles(out), integers(chains)
-    for j in range(rows):
-        for i in range(columns):
-            if gaussian != 0:
-                numbers[j * columns + i] = normal(uint64(seed), stream, draw, chain[j], start + i)
-            else:
-                numbers[j * columns + i] = uniform(uint64(seed), stream, draw, chain[j], start + i)
-
-
-def philox_torch(seed: int, block: Tensor, stream: int, draw: int, chain: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The same words by torch, for other devices. int64 products wrap, which leaves the 64 bits right; the mask undoes the
-    sign that >> carries along."""
-    block, chain = torch.broadcast_tensors(block, chain)
-    a, b, c, d = block, torch.full_like(block, stream), torch.full_like(block, draw), chain
-    k0, k1 = seed & LOW, seed >> 32
-    for _ in range(10):
-        x, y = a * M0, c * M1
-        a, b, c, d = ((y >> 32) & LOW) ^ b ^ k0, y & LOW, ((x >> 32) & LOW) ^ d ^ k1, x & LOW
-        k0, k1 = (k0 + W0) & LOW, (k1 + W1) & LOW
-    return a, b, c, d
+@entry(*[int] * 9, sources=(calling, normals, philox))
+def _fill(out, begin, pairs, chains, rows, gaussian, seed, stream, draw):  # type: ignore[no-untyped-def]
+    """out (rows, 2 * pairs), float64, from block `begin` on, each row with its chain, and as many numbers more as whole vectors have;
+    behind it 2 * TILE places to work in. chains (rows,), int64; both by their addresses."""
+    size = -(-rows * pairs // VECTOR) * VECTOR
+    blocks, chain, of, key = integers(out + 16 * size), integers(out + 16 * size + 8 * TILE), integers(chains), uint64(seed)
+    row = pair = 0
+    for first in range(0, size, TILE):
+        count, numbers = min(TILE, size - first), doubles(out + 16 * first)
+        for i in range(count):
+            blocks[i], chain[i] = begin + pair, of[min(row, rows - 1)]
+            pair += 1
+            if pair == pairs:
+                row, pair = row + 1, 0
+        if gaussian != 0:
+            for i in range(count):
+                numbers[2 * i], numbers[2 * i + 1] = pair_of_normals(key, blocks[i], stream, draw, chain[i])
+        else:
+            for i in range(count):
+                a, b, c, d = inlined_philox(key, blocks[i], stream, draw, chain[i])
+                numbers[2 * i], numbers[2 * i + 1] = unit(a, b), unit(c, d)
 
 
 @dataclass(frozen=True)
@@ -114,7 +79,9 @@ class Key:
             raise EngineError(f"a seed is a whole number from 0 to 2^64 - 1, got {self.seed!r}")
 
     def at(self, draw: int) -> "Key":
-        return replace(self, draw=draw)
+        other = copy.copy(self)  # with the chains' numbers, where they are an array already
+        object.__setattr__(other, "draw", draw)
+        return other
 
     def uniform(self, stream: int, shape: Sequence[int], start: int = 0) -> Tensor:
         """(chains, ...) float64 in [0, 1): numbers start, start + 1, ... of a stream, for each chain."""
@@ -138,6 +105,10 @@ class Key:
         a, b, _, _ = philox_torch(self.seed, torch.tensor(0), stream, self.draw, torch.tensor(self.chains[0]))
         return torch.Generator(self.device).manual_seed((int(a) << 32 | int(b)) >> 1)
 
+    @cached_property
+    def _chains(self) -> Tensor:
+        return torch.tensor(self.chains, dtype=torch.int64)
+
     def _first(self) -> "Key":
         return replace(self, chains=(0,))
 
@@ -145,9 +116,11 @@ class Key:
         shape = tuple(shape)
         count = math.prod(shape[1:])
         if self.device.type == "cpu":
-            out, rows = np.empty((len(self.chains), count)), np.array(self.chains, np.int64)
-            _fill(out.ctypes.data, *out.shape, gaussian, self.seed, stream, self.draw, rows.ctypes.data, start)
-            return torch.from_numpy(out).reshape(shape)
+            begin, rows = start >> 1, len(self.chains)
+            pairs = ((start + count + 1) >> 1) - begin
+            out = torch.empty(2 * (rows * pairs + VECTOR + TILE), dtype=torch.float64)
+            _fill(out.data_ptr(), begin, pairs, self._chains.data_ptr(), rows, gaussian, self.seed, stream, self.draw)
+            return out.as_strided((rows, count), (2 * pairs, 1), start & 1).reshape(shape)
         i = torch.arange(start, start + count, device=self.device)[None]
         chains = torch.tensor(self.chains, device=self.device)[:, None]
         a, b, c, d = philox_torch(self.seed, i >> 1, stream, self.draw, chains)

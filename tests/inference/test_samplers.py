@@ -25,8 +25,8 @@ from ppgen.inference import HMC, MALA, NUTS
 from ppgen.inference._blocks import Averaging, Drawn, State, Workshop
 from ppgen.inference._hamiltonian import HamiltonianEngine
 from ppgen.inference._metric import Metric
-from ppgen.inference._normals import SPILL, normals
 from ppgen.keys import Key
+from ppgen.normals import SPILL, normals
 from tests.tools import nuts_batched as oracle
 from tests.tools.machine import HandWritten, curved, eight_schools, normal
 

@@ -9,7 +9,8 @@ import torch
 from scipy import stats
 
 from ppgen.errors import EngineError
-from ppgen.keys import Key, nth, philox, philox_torch, uniform
+from ppgen.keys import Key, nth
+from ppgen.philox import philox, philox_torch, uniform
 
 # Random123's kat_vectors, philox4x32 with 10 rounds: counter, key, words
 KNOWN = [

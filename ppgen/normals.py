@@ -1,7 +1,7 @@
-"""Standard normals of a stream, many at a time: keys.normal without a branch or a call, so that LLVM makes vectors of it.
+"""Pairs of standard normals from Philox's words, by Box-Muller, without a branch or a call, so that LLVM makes vectors of it.
 
 Box-Muller wants a logarithm in (0, 1], a sine and a cosine of a whole turn; nothing more is asked of those written here. Their
-results are keys.normal's to a few units in the last place.
+results are within a few units in the last place of those of the C library.
 
 Source: the coefficients and the reductions are fdlibm's (Sun Microsystems, 1993), e_log.c, k_sin.c, k_cos.c.
 """
@@ -11,11 +11,10 @@ from typing import Any
 from numba import float64, int64, njit, types
 from numba.extending import intrinsic
 
-from ..keys import _unit as unit
-from ..keys import philox
-from ..native.calling import HOW, doubles
+from .native.calling import HOW, doubles
+from .philox import inlined_philox, unit
 
-__all__ = ["SPILL", "normals"]
+__all__ = ["SPILL", "normals", "pair_of_normals"]
 
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 LOG = (
@@ -62,7 +61,19 @@ def logarithm(x):  # type: ignore[no-untyped-def]
     return k * LN2_HIGH - ((half - (s * (half + series) + k * LN2_LOW)) - f)
 
 
-inlined_philox = njit(inline="always")(philox.py_func)  # as a call, it would keep the loop from becoming one of vectors
+@njit(inline="always")
+def pair_of_normals(seed, block, stream, draw, chain):  # type: ignore[no-untyped-def]
+    """Numbers 2 * block and 2 * block + 1 of a stream."""
+    a, b, c, d = inlined_philox(seed, block, stream, draw, chain)
+    radius = (-2.0 * logarithm(1.0 - unit(a, b))) ** 0.5
+    quarters = 4.0 * unit(c, d)
+    q = int64(quarters + 0.5)
+    x = (quarters - float64(q)) * QUARTER
+    z = x * x
+    sine = x + x * z * (SIN[0] + z * (SIN[1] + z * (SIN[2] + z * (SIN[3] + z * (SIN[4] + z * SIN[5])))))
+    cosine = 1.0 - z * 0.5 + z * z * (COS[0] + z * (COS[1] + z * (COS[2] + z * (COS[3] + z * (COS[4] + z * COS[5])))))
+    first, second = (sine, cosine) if q & 1 else (cosine, sine)
+    return radius * (-first if (q + 1) & 2 else first), radius * (-second if q & 2 else second)
 
 
 @njit(**HOW)
@@ -70,14 +81,4 @@ def normals(address, count, seed, stream, draw, chain):  # type: ignore[no-untyp
     """The first `count` numbers of a stream, laid at an address; and up to SPILL more, so that the last vector is whole."""
     out = doubles(address)
     for i in range(8 * ((count + SPILL) >> 4)):
-        a, b, c, d = inlined_philox(seed, i, stream, draw, chain)
-        radius = (-2.0 * logarithm(1.0 - unit(a, b))) ** 0.5
-        quarters = 4.0 * unit(c, d)
-        q = int64(quarters + 0.5)
-        x = (quarters - float64(q)) * QUARTER
-        z = x * x
-        sine = x + x * z * (SIN[0] + z * (SIN[1] + z * (SIN[2] + z * (SIN[3] + z * (SIN[4] + z * SIN[5])))))
-        cosine = 1.0 - z * 0.5 + z * z * (COS[0] + z * (COS[1] + z * (COS[2] + z * (COS[3] + z * (COS[4] + z * COS[5])))))
-        first, second = (sine, cosine) if q & 1 else (cosine, sine)
-        out[2 * i] = radius * (-first if (q + 1) & 2 else first)
-        out[2 * i + 1] = radius * (-second if q & 2 else second)
+        out[2 * i], out[2 * i + 1] = pair_of_normals(seed, i, stream, draw, chain)
