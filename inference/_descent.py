@@ -1,5 +1,6 @@
 """What engines that learn by gradient steps have in common: their settings, optimisers, rates, and the average of what was learned."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -79,7 +80,7 @@ class DescentEngine(SteppingEngine):
 
     def begun(self, params: Mapping[str, Tensor], averaged: Mapping[str, Tensor]) -> Descent:
         """At these parameters; averaged: what ema_decay averages."""
-        leaves = {n: p.clone().requires_grad_() for n, p in params.items()}
+        leaves = {n: p.clone(memory_format=torch.contiguous_format).requires_grad_() for n, p in params.items()}
         optimizer = self._optimizer(list(leaves.values()))
         average = {} if self.ema_decay is None else {n: p.clone() for n, p in averaged.items()}
         return Descent(leaves, optimizer, None if self.scheduler is None else self.scheduler(optimizer), average)
@@ -90,7 +91,9 @@ class DescentEngine(SteppingEngine):
         kind = getattr(torch.optim, self.optimizer, None)
         if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
             raise EngineError(f"no optimiser named {self.optimizer!r} in torch.optim; give its name or a callable of the parameters")
-        return kind(leaves, lr=self.learning_rate)  # type: ignore[call-arg]
+        # Two to ten times as fast; it takes every gradient for a contiguous one, and says nothing where one is not
+        fused: dict[str, Any] = {"fused": True} if "fused" in inspect.signature(kind).parameters and all(map(_can_be_fused, leaves)) else {}
+        return kind(leaves, lr=self.learning_rate, **fused)  # type: ignore[call-arg]
 
     def rate(self, at: Descent, step: int) -> float:
         """The learning rate of a step, which the optimiser has from now on."""
@@ -106,7 +109,7 @@ class DescentEngine(SteppingEngine):
         def closure() -> Tensor:
             loss, gradient = slope()
             for n, p in at.params.items():
-                p.grad = gradient[n]
+                p.grad = gradient[n].contiguous()
             if self.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(at.params.values(), self.clip_norm)
             return loss
@@ -124,3 +127,7 @@ class DescentEngine(SteppingEngine):
             decay = min(self.ema_decay, (1 + step) / (10 + step))
             for n, p in at.average.items():
                 p.lerp_(now[n].detach(), 1 - decay)
+
+
+def _can_be_fused(p: Tensor) -> bool:
+    return p.dtype in (torch.float32, torch.float64) and p.device.type in ("cpu", "cuda")

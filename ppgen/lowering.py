@@ -39,8 +39,9 @@ __all__ = [
 LOWERINGS = ("auto", "native", "inductor", "recorded", "eager")
 NO_BATCHING_RULE = (RuntimeError, NotImplementedError)  # what functorch raises where an operation has none
 PRODUCTS = {"mm", "bmm", "addmm", "baddbmm"}
-# Multiplications of one product of matrices, from which torch's library is faster than loops: on two cores from 4 to 8 million
-LARGE = 2**22
+# Multiplications of one product of matrices, from which torch's library is faster than loops: from 2 to 4 million in a
+# network of three layers
+LARGE = 3 * 2**20
 WIDE = 8  # columns, and rows, from which a product is one of matrices
 
 Built = TypeVar("Built")

@@ -268,6 +268,22 @@ def test_any_optimiser(optimizer: Any) -> None:
     assert posterior.losses[-1] < 0.9 * posterior.losses[0]
 
 
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD", "Adagrad"])
+def test_fused_optimisers_step_as_plain_ones(name: str) -> None:
+    """Where a gradient is a transposed view, too, which torch's fused steps would take for another one."""
+    start = {"w": torch.randn(3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)}
+    slopes = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    kind = getattr(torch.optim, name)
+    fused, plain = SVI(optimizer=name, learning_rate=0.05), SVI(optimizer=lambda leaves: kind(leaves, lr=0.05, foreach=False))
+    at, expected = fused.begun(start, {}), plain.begun(start, {})
+    assert at.optimizer.defaults["fused"]
+    for slope in slopes:
+        for engine, descent in ((fused, at), (plain, expected)):
+            engine.descend(descent, lambda slope=slope: (torch.tensor(0.0), {"w": slope.mT}))
+    assert torch.allclose(at.params["w"], expected.params["w"], rtol=1e-12)
+    assert not torch.allclose(at.params["w"], start["w"], rtol=1e-3)
+
+
 def test_learning_rate_falls_over_the_second_half() -> None:
     rates = []
 
