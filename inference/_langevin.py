@@ -96,36 +96,50 @@ def torch_walk(field: Field, state: State, law: Law, key: Key, draws: int, steps
     return Walked(state, torch.stack(positions, 1), torch.stack(values, 1), torch.stack(stuck, 1))
 
 
+class _Step(NamedTuple):
+    """One step of the law at the step size of a draw: what multiplies gradients, kept momentum and noise, each (chains, *event)."""
+
+    drift: Tensor
+    spread: Tensor
+    kept: Tensor | None  # of underdamped steps
+
+    @classmethod
+    def of(cls, law: Law, draw: int, like: Tensor) -> "_Step":
+        h, scale = _wide(law.size(draw).to(like), like), law.scale
+        if law.friction is None:
+            return cls(h * scale.square(), (2 * h).sqrt() * scale, None)
+        kept = (-law.friction * h).exp()
+        return cls(0.5 * h * scale, (1 - kept.square()).sqrt(), kept)
+
+    def __call__(self, field: Field, here: State, noise: Tensor, number: int) -> State:
+        position, momentum = here.position, here.momentum
+        if self.kept is None:
+            position = torch.addcmul(position, self.drift, here.gradient).addcmul_(self.spread, noise)
+            return State(position, *field(position, number), momentum)
+        before = torch.addcmul(momentum, self.drift, here.gradient)
+        after = (self.kept * before).addcmul_(self.spread, noise)
+        position = torch.addcmul(position, self.drift, before + after)
+        value, gradient = field(position, number)
+        return State(position, value, gradient, torch.addcmul(after, self.drift, gradient))
+
+
 def _drawn(field: Field, here: State, law: Law, key: Key, steps: int) -> tuple[State, Tensor]:
     chains, *event = here.position.shape
     together = chunk(math.prod(event), steps)
-    size = _wide(law.size(key.draw).to(here.position), here.position)
+    step = _Step.of(law, key.draw, here.position)
     diverging = torch.zeros(chains, dtype=torch.bool, device=here.position.device)
     noise = here.position
     for s in range(steps):
         if s % together == 0:
             noise = key.normal(nth(NOISE, s // together), (chains, min(together, steps - s), *event)).to(here.position)
-        there = _stepped(field, here, law, size, noise[:, s % together], key.draw * steps + s)
-        good = there.log_density.isfinite() & there.gradient.flatten(1).isfinite().all(1)
-        if not good.all():
+        there = step(field, here, noise[:, s % together], key.draw * steps + s)
+        if not (there.log_density.sum() + there.gradient.sum()).isfinite():  # some chain's is not, or the sum alone is too large
+            good = there.log_density.isfinite() & there.gradient.flatten(1).isfinite().all(1)
             diverging |= ~good
             back = here._replace(momentum=-here.momentum)
             there = State(*(torch.where(_wide(good, a), a, b) for a, b in zip(there, back, strict=True)))
         here = there
     return here, diverging
-
-
-def _stepped(field: Field, here: State, law: Law, h: Tensor, noise: Tensor, step: int) -> State:
-    position, momentum, scale = here.position, here.momentum, law.scale
-    if law.friction is None:
-        position = position + h * scale.square() * here.gradient + (2 * h).sqrt() * scale * noise
-        return State(position, *field(position, step), momentum)
-    kept = (-law.friction * h).exp()
-    before = momentum + 0.5 * h * scale * here.gradient
-    after = kept * before + (1 - kept.square()).sqrt() * noise
-    position = position + 0.5 * h * scale * (before + after)
-    value, gradient = field(position, step)
-    return State(position, value, gradient, after + 0.5 * h * scale * gradient)
 
 
 def _wide(chains: Tensor, like: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from ..held_draws import held_draws
 from ..keys import Key
 from ..mode import Start
 from ..objective import Objective
+from ..pairing import subsampled
 from ..posterior import Posterior, require_memory
 from ..program import Program, constrained
 from ..provenance import provenance
@@ -245,7 +246,7 @@ class SVI(DescentEngine):
         learned = {n: p for n, p in params.items() if n in whole.program.params}
         draws = cast("LogDensity", whole.density).bind(params=learned).latents(position[None], key)
         sites = whole.program.sites
-        names = [n for n in draws if not whole.subsampled & set(sites[n].plates)] if self.keep is None else self.keep
+        names = [n for n in draws if not subsampled(whole.program) & set(sites[n].plates)] if self.keep is None else self.keep
         return {n: draws[n] for n in names}
 
 

@@ -9,38 +9,37 @@ Sources: Hoffman et al., JMLR 14, 2013; Kingma & Welling, ICLR 2014; Kucukelbir 
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
 from .batches import Batches
-from .bounds import OnFactors, OnPosition, OnSites, Pair, Unread, inputs_of
-from .errors import GuideError, RecordingError
-from .factors import EagerModel, Model, RecordedModel
-from .guides import BoundProgram, Companion, FlatGuide, GuideProgram, RecordedGuide
+from .bounds import OnPosition, Pair, Unread, inputs_of
+from .errors import RecordingError
+from .guides import FlatGuide
 from .keys import Key
 from .lowering import NO_BATCHING_RULE, Lowering, Run, choose, lower, over_batch
 from .mode import Start
+from .pairing import Pairing, subsampled
 from .preconditioning import PlacedGuide
-from .program import ARGUMENTS, Evaluation, FromUniform, Program
-from .recording import Recording, difference
+from .program import Program
+from .recording import difference
 from .simplify import simplify
-from .sites import Site
 from .straightline import Graph, collector_paused, cut
 from .supply import Inputs, Supply, first_fault
 from .tape import Tape
 from .targets import POINTS, LogDensity, digest
-from .training import Training, in_training
+from .training import Training
 
 __all__ = ["Evaluated", "Inputs", "Objective"]
 
 CHECKED = 8  # particles, at most, that a recording is checked at
 CHUNK = 2**25  # elements of the largest factor that one batch of draws may hold
-
 
 Particle = Callable[..., Any]
 
@@ -101,8 +100,6 @@ class Objective:
         self.full, self.num_particles, self.asked = program, num_particles, lowering
         self.program = program if batch_size is None else program.minibatch(batch_size)
         self.evaluations, self.training, self.kind, self.weighted, self.bounded = 0, training, kind, weighted, bound
-        self.by_values = by_values and kind == "elbo"
-        self.datum: str | None = None  # the plate of which every index has importance weights of its own
         self.density: LogDensity | Unread
         if bound:
             self.density = Unread(self.program, dtype or program.dtype, lowering)
@@ -111,10 +108,10 @@ class Objective:
             self.density = LogDensity(self.program, dtype=dtype or program.dtype, lowering=lowering, compiled=False, points=points)
         self.dtype, self.device, self.seconds = self.density.dtype, self.density.device, self.density.seconds
         self.lowering = self.density.lowering
-        self.start: Start | None = None
-        pair = self._pair(guide, start, key, buffers or {})
-        if kind == "iwae" and self.point:
-            raise GuideError('a point estimate (Delta) has no importance weights; take objective="elbo"')
+        pairing = Pairing(
+            self.density, guide, kind == "iwae", by_values and kind == "elbo", key, start, training, buffers or {}, self.streamed
+        )
+        self.start, self.datum, pair = pairing.start, pairing.datum, pairing.pair
         if self.lowering.name != "eager":
             try:
                 begin = time.perf_counter()
@@ -130,43 +127,6 @@ class Objective:
             self.pair = pair(False)
             self._prepare()
 
-    def _pair(
-        self, guide: FlatGuide | Callable[..., Any] | None, start: Start | None, key: Key, buffers: Mapping[str, Tensor]
-    ) -> Callable[[bool], Pair]:
-        """What makes the pair: of the recorded graphs, or of the programs themselves."""
-        density = self.density
-        if isinstance(density, Unread):
-            GuideProgram(self.program, None, key.seed)  # a pair that does not fit is refused now, not after learning
-            bound = BoundProgram(self.program, self.training)
-            return lambda recorded: OnFactors(bound, self._graph(bound) if recorded else None)
-        self.point = False
-        if isinstance(guide, FlatGuide):
-            self.point = guide.point
-            self.start = placed = start or self._start(guide, key)
-            return lambda recorded: OnPosition(guide, self._model(recorded), placed)
-        own = GuideProgram(self.program, guide, key.seed, self.training)
-        self.point = own.point
-        self.datum = self._local_to(own) if self.kind == "iwae" else None
-        own.program.set_buffers({n.removeprefix(own.prefix): b for n, b in buffers.items() if n.startswith(own.prefix)})
-
-        def on_sites(recorded: bool) -> Pair:
-            graph = self._graph(own) if recorded else None
-            model = self._model(recorded, own.discrete if graph is None else graph.discrete)
-            return OnSites(own, graph, model, self.datum, self.by_values)
-
-        return on_sites
-
-    def _local_to(self, guide: GuideProgram) -> str | None:
-        """The data plate, where all that model and guide hold is in it."""
-        if guide.discrete:
-            raise GuideError(
-                "importance samples have no weights where the guide gives probabilities to discrete sites; leave them out of it"
-            )
-        plate = self.program.data_plate
-        sites = [s for s in self.program.sites.values() if s.kind != "deterministic"]
-        dims = [s.dims for s in sites] + [guide.dims[n] for n in guide.sites]
-        return plate if not self.program.discrete and all(plate in d for d in dims) else None
-
     @property
     def meaning(self) -> str:
         """What the losses are."""
@@ -176,42 +136,6 @@ class Objective:
             of = "each datum, summed" if self.datum is not None else "all data at once"
             return f"negative bound of {self.num_particles} importance samples for {of}, nats"
         return "negative ELBO with its divergence weighed by beta, nats" if self.weighted else "negative ELBO, nats"
-
-    def _model(self, recorded: bool, discrete: Mapping[str, Site] | None = None) -> Model:
-        """The model as it learns."""
-        density = cast("LogDensity", self.density)
-        trained = self.program if self.training is None else in_training(self.program, _at_random, self.training)
-        if not recorded:
-            return EagerModel(density, discrete, trained)
-        if density.recording is None:
-            raise RecordingError(density.lowering.reason)
-        recording = density.recording if trained is self.program else Recording(trained)
-        self._require_inputs(recording.constant)
-        return RecordedModel(recording, self.dtype, discrete)
-
-    def _graph(self, companion: Companion) -> RecordedGuide:
-        graph = RecordedGuide(companion, self.dtype)
-        self._require_inputs(graph.constant)
-        return graph
-
-    def _require_inputs(self, constant: frozenset[str]) -> None:
-        if constant & self.streamed:
-            raise RecordingError("numbers of the batch steer the program, which cannot be recorded while they change from step to step")
-
-    def _start(self, guide: FlatGuide, key: Key) -> Start:
-        """Where a flat guide begins. Its position holds every continuous site, so none may come and go with the rows."""
-        if local := [s.name for s in self.program.latent if s.continuous and self.subsampled & set(s.plates)]:
-            raise GuideError(
-                f"{', '.join(map(repr, local))} belongs to the rows of a minibatch, other ones at every step; give a guide program that "
-                "finds it from the row's data, or take all rows"
-            )
-        return Start(*[t.to(self.dtype) for t in guide.start(self.program, key)])
-
-    @property
-    def subsampled(self) -> set[str]:
-        """Plates of which one step sees some rows."""
-        shown = {q.name for q in self.program.plates.values() if q.subsample_size < q.size}
-        return shown | ({cast("str", self.program.data_plate)} if ARGUMENTS in self.program.rows else set())
 
     def _prepare(self) -> None:
         """Parameters at the start: the guide's, and those of the model that its density depends on."""
@@ -261,8 +185,7 @@ class Objective:
         if not graph.random:
             loss, *others = run(fast)
         else:
-            with torch.random.fork_rng(devices=self._devices):
-                torch.manual_seed(inputs.seed)
+            with self._seeded(inputs.seed):
                 loss, *others = run(fast)
         gradient, after = others[: len(params)], others[len(params) :]
         return Evaluated(loss, dict(zip(params, gradient, strict=True)), dict(zip(buffers, after, strict=True)))
@@ -272,9 +195,12 @@ class Objective:
         run, self.lowering = choose(self.asked, self.device, lambda name: lower(name, graph, self.dtype, self.asked).prepare(data))
         return graph, run
 
-    @property
-    def _devices(self) -> list[torch.device]:
-        return [self.device] if self.device.type == "cuda" else []
+    @contextmanager
+    def _seeded(self, seed: int) -> Iterator[None]:
+        """torch's own random numbers begin there, and go on afterwards as if nothing had been."""
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
 
     def _run(self, pair: Pair, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], inputs: Inputs, count: int) -> Evaluated:
         """The same by Pyro itself, one particle after the other."""
@@ -286,8 +212,7 @@ class Objective:
                 leaves[n].requires_grad_()
         before = {n: b.to(pair.buffers[n].dtype) for n, b in buffers.items()}
         given = {**inputs.shown, **_prefixed("param:", leaves), **_prefixed("buffer:", before), **self._beta(inputs)}
-        with torch.enable_grad(), torch.random.fork_rng(devices=self._devices):
-            torch.manual_seed(inputs.seed)
+        with torch.enable_grad(), self._seeded(inputs.seed):
             each = [pair.elbo({n: v[i] for n, v in inputs.noise.items()}, given) for i in range(count)]
             loss = self._loss(torch.stack([e.value for e in each]))
             after = {n: _mean(torch.stack([e.buffers[n].detach().to(b) for e in each])) for n, b in buffers.items()}
@@ -418,8 +343,7 @@ class Objective:
         if wrong := next((n for n, p in params.items() if not p.isfinite().all()), None):
             return f"parameter {wrong!r} is not finite"
         given = {**self._data, **inputs.shown, **_prefixed("param:", params), **_prefixed("buffer:", buffers)}
-        with torch.no_grad(), torch.random.fork_rng(devices=self._devices):
-            torch.manual_seed(inputs.seed)
+        with torch.no_grad(), self._seeded(inputs.seed):
             for i in range(self.num_particles):
                 terms = self.pair.terms({n: v[i] for n, v in inputs.noise.items()}, given)
                 if found := first_fault(terms, self.program.data_plate, inputs):
@@ -447,7 +371,7 @@ class Objective:
 
     @property
     def _weightless(self) -> bool:
-        local = any(s.continuous and self.subsampled & set(s.plates) for s in self.program.latent)
+        local = any(s.continuous and subsampled(self.program) & set(s.plates) for s in self.program.latent)
         return self.pair.point or local
 
     def _some_draws(self, params: Mapping[str, Tensor], key: Key, start: int, stop: int, count: int) -> tuple[Tensor, Tensor]:
@@ -456,8 +380,7 @@ class Objective:
         total, sets = torch.zeros(()), 0
         for shown in itertools.islice(self.supply.every(), 1 if self._weightless else None):
             inputs = {**self._data, **shown, **_prefixed("param:", params)}
-            with torch.random.fork_rng(devices=self._devices), torch.no_grad():
-                torch.manual_seed(self.supply.seed(key) + start)
+            with torch.no_grad(), self._seeded(self.supply.seed(key) + start):
                 position, weight = self._placed(noise, inputs, stop - start)
             total, sets = total + weight, sets + 1
         return position, total / sets
@@ -489,10 +412,6 @@ def _slopes(loss: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _mean(particles: Tensor) -> Tensor:
     """Over particles; of whole numbers those of the first."""
     return particles.mean(0) if particles.is_floating_point() else particles[0]
-
-
-def _at_random(program: Program) -> Evaluation:
-    return program.run(FromUniform, generator=torch.Generator().manual_seed(0))
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
