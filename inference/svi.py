@@ -65,7 +65,7 @@ class SVI(DescentEngine):
                    callable optimiser, and one with a scheduler, keeps its own). Guides by name begin at a mode, in units of its
                    sds: see ppgen/mode.py
     scheduler      a callable of the optimiser that makes a torch scheduler of learning rates, stepped after every step
-    batch_size     rows per step, in epochs without replacement; None takes all
+    batch_size     rows per step, in epochs without replacement; None takes all, or what a DataLoader in the place of data gives
     clip_norm      gradients whose norm (over all parameters) is larger are scaled down to it
     ema_decay      d of the average p <- d' p + (1 - d') parameters after each step, d' = min(d, (1 + t) / (10 + t)): what is learned is
                    the average, of parameters and of modules' buffers; None learns the last ones

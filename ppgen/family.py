@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Family", "check_finite", "check_rows", "count_rows"]
 
+SHOWN = 8  # numbers of a row, at most, that a message holds
+
 
 class Family(PyroModule):
     """The pair, as one module: numbers to be learned are its parameters, fixed tensors its buffers.
@@ -84,7 +86,9 @@ def check_finite(x: Tensor, name: str = "x") -> None:
     if bad.any():
         row = int(bad.nonzero()[0, 0])
         more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
-        raise DataError(f"{name} has a value that is not finite in row {row}{more}: {x[row].tolist()}; drop such rows")
+        place = tuple((~x[row].isfinite()).nonzero()[0].tolist())
+        what = x[row].tolist() if x[row].numel() <= SHOWN else f"{float(x[row][place])} at {list(place)}"
+        raise DataError(f"{name} has a value that is not finite in row {row}{more}: {what}; drop such rows")
 
 
 def count_rows(x: Tensor | None, size: int | None) -> int:

@@ -146,7 +146,7 @@ class Objective:
         self.params = {n: self._typed(p).clone() for n, p in self.leaves.items()}
         self.buffers = {n: self._typed(b).clone() for n, b in self.pair.buffers.items()}
         self._compiled: dict[int, tuple[Graph, Run]] = {}  # by the number of particles
-        self.supply = Supply(self.program, self.full, self.pair.noises, self.pair.random, self.device, self.batches)
+        self.supply = Supply(self.program, self.full, self.pair.noises, self.pair.random, self.device, self.batches, self._typed)
 
     def _typed(self, t: Tensor) -> Tensor:
         """In the dtype of the computation, where it was in the program's own."""

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -46,7 +46,7 @@ class Supply:
     """Of a program, of which `full` is the one with all rows where its arguments are gathered.
 
     noises   the noise inputs, by name; random: other random numbers are drawn too, which the step's seed is for
-    batches  of a program whose data come from a loader
+    batches  of a program whose data come from a loader; typed: a tensor of the program's in the dtype of the computation
     """
 
     def __init__(
@@ -56,15 +56,19 @@ class Supply:
         noises: Mapping[str, Noise],
         random: bool,
         device: torch.device,
-        batches: Batches | None = None,
+        batches: Batches | None,
+        typed: Callable[[Tensor], Tensor],
     ):
-        self.epochs, self.batches = Epochs(program, full), batches
+        self.epochs, self.batches, self.typed = Epochs(program, full), batches, typed
         self.noises, self.random, self.device = dict(noises), random, device
 
     def inputs(self, key: Key, count: int, beta: float = 1.0) -> Inputs:
         """Noise of `count` particles, rows and data of the step that is the key's draw."""
-        data = {} if self.batches is None else self.batches.at(key.draw)
-        return Inputs(self.noise(key, count), self.rows(key), data, self.seed(key), beta)
+        return Inputs(self.noise(key, count), self.rows(key), self.data(key.draw), self.seed(key), beta)
+
+    def data(self, step: int) -> dict[str, Tensor]:
+        """Those that come in batches."""
+        return {} if self.batches is None else {n: self.typed(t) for n, t in self.batches.at(step).items()}
 
     def seed(self, key: Key) -> int:
         return int(key.uniform(nth(NOISE, len(self.noises)), (1, 1)) * 2.0**53) if self.random else 0
@@ -90,7 +94,7 @@ class Supply:
     def every(self) -> Iterator[dict[str, Tensor]]:
         """What a program is shown, several times over, so that it has seen every row equally often: of a loader, its first epoch."""
         if self.batches is not None:
-            yield from map(self.batches.at, range(len(self.batches)))
+            yield from map(self.data, range(len(self.batches)))
             return
         cycles = []
         for name, batch in self.epochs.batches.items():

@@ -65,6 +65,21 @@ def test_one_batch_of_all_rows_is_the_data() -> None:
     assert torch.allclose(with_loader.losses, engine.run(normal, X).losses, rtol=1e-9)
 
 
+def test_another_precision_and_what_is_made_of_the_posterior(tmp_path: Path) -> None:
+    """Data and program in float32, the computation in float64; ArviZ and the folder take what comes of it."""
+    engine = SVI(guide="normal", num_steps=400, learning_rate=0.1, dtype=torch.float64, **QUICK)
+    posterior = engine.run(normal, loader(X.float()))
+    mean, sd, evidence = exact()
+    assert posterior.draws["loc"].dtype == torch.float64
+    assert float(posterior.draws["loc"].mean()) == pytest.approx(mean, abs=0.5 * sd)
+    assert posterior.log_evidence == pytest.approx(evidence, abs=0.2)
+    assert set(posterior.to_arviz()["posterior"].data_vars) == {"loc"}
+    assert torch.equal(Posterior.load(posterior.save(tmp_path / "fit")).draws["loc"], posterior.draws["loc"])
+    bound = posterior.program.bind(X.float())  # all data after all
+    assert bound.plates["data"][2:] == (N, N)
+    assert NUTS(num_warmup=200, num_samples=100, num_chains=2, progress=False).run(bound).draws["loc"].shape == (2, 100)
+
+
 def test_batches_by_place_and_by_name() -> None:
     """Tuples, dictionaries, bare tensors and one that is named say the same."""
 

@@ -405,6 +405,10 @@ def test_bad_input_is_named() -> None:
         SVI(num_steps=1, progress=False).run(family, holed)
     with pytest.raises(DataError, match="like has a value that is not finite in row 4"):
         Diffusion(like=holed)
+    images = torch.zeros(6, 1, 4, 4)
+    images[5, 0, 2, 3] = torch.nan
+    with pytest.raises(DataError, match=r"like has a value that is not finite in row 5: nan at \[0, 2, 3\]; drop"):
+        Diffusion(like=images)
     with pytest.raises(DataError, match=r"shape \(N, 3\)"):
         SVI(num_steps=1, progress=False).run(family, torch.ones(5, 2))
     with pytest.raises(ProgramError, match=r"needs a context of shape \(7, 2\)"):
