@@ -92,6 +92,7 @@ class Environment:
             "PYTENSOR_FLAGS": f"base_compiledir={caches / 'pytensor'}",
             "PYTHONWARNINGS": "ignore",
             "PYTHONPATH": str(HERE.parent) if self.ours else "",
+            "PYTHONDONTWRITEBYTECODE": "",  # a checkout is then compiled once, as what pip installs is
         }
         return {**os.environ, **own}
 
