@@ -461,13 +461,15 @@ def em_by_hand(net: BayesianNetwork, x: dict[str, Tensor], steps: int) -> Bayesi
 
 
 def test_em_with_missing_cells_reaches_the_maximum_that_em_by_hand_reaches() -> None:
+    """The law of all variables is the same. Tables are where their rows have any probability: that of rain and sprinkler together
+    goes to 0, and what the grass is then is whatever it was."""
     x, start = holes(), sprinkler()
     by_hand = em_by_hand(start, x, 300)
     family = BayesianNetwork(start.graph, {n: start.table(n) for n in start.order}, states=start.states, learned=True)
     learned = EM(progress=False).run(family, x).program.fn
     assert float(learned.exact(x)["log_evidence"]) == pytest.approx(float(by_hand.exact(x)["log_evidence"]), abs=1e-4)
-    for name in start.order:
-        assert learned.table(name).numpy() == pytest.approx(by_hand.table(name).numpy(), abs=2e-3)
+    found, expected = (every_assignment(net)[1] for net in (learned, by_hand))
+    assert found == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("engine", [Enumeration(num_samples=4000), Gibbs(num_warmup=100, num_samples=1000, num_chains=4, progress=False)])
