@@ -73,7 +73,6 @@ class SVI(DescentEngine):
                    Sonderby et al., NeurIPS 2016
     objective      elbo; or iwae: log mean exp of `num_particles` importance weights, of each datum where all sites are in the data
                    plate, else of all data at once. Burda et al., ICLR 2016. Its gradient is the plain one
-
     autocast       torch.bfloat16: networks compute in it, and everything else in the program's dtype (ppgen/mixed_precision.py)
 
     provenance["loss"] says what the losses are. Modules learn in training mode: dropout is drawn, batch norm's buffers are learned; the
@@ -245,8 +244,8 @@ class SVI(DescentEngine):
         """(1, draws, *shape) of the sites to keep; those of a plate of which the program shows but some rows are left out."""
         learned = {n: p for n, p in params.items() if n in whole.program.params}
         draws = cast("LogDensity", whole.density).bind(params=learned).latents(position[None], key)
-        sites = whole.program.sites
-        names = [n for n in draws if not subsampled(whole.program) & set(sites[n].plates)] if self.keep is None else self.keep
+        sites, some = whole.program.sites, subsampled(whole.program)
+        names = [n for n in draws if not some & set(sites[n].plates)] if self.keep is None else self.keep
         return {n: draws[n] for n in names}
 
 

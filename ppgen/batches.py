@@ -67,15 +67,21 @@ class Batches:
 
     def at(self, step: int) -> dict[str, Tensor]:
         """What a step sees, by those names."""
+        if self._looked_at <= step < len(self):
+            self.bound(step)
+            self._looked_at = step + 1
         return {f"data:{i}": t for i, t in zip(self._streamed, self._shown(step), strict=True)}
 
     def bound(self, step: int) -> Program:
-        """The program given the batch of a step."""
+        """The program given the batch of a step, which is looked at as arguments are. Raises what Program raises, with the batch."""
         leaves = list(self.program.leaves)
         for i, t in zip(self._streamed, self._shown(step), strict=True):
             leaves[i] = t
         args, kwargs = tree_unflatten(leaves, self.program.tree)
-        return self.program.bind(*args, **kwargs)
+        try:
+            return self.program.bind(*args, **kwargs)
+        except PpgenError as error:
+            raise type(error)(f"batch {step % len(self)} of the loader: {error}") from error
 
     def _shown(self, step: int) -> list[Tensor]:
         if step not in self._kept:
@@ -84,10 +90,7 @@ class Batches:
         return self._kept[step]
 
     def _leaves(self, step: int) -> list[Tensor]:
-        args, kwargs = self._placed(self._drawn(step))
-        if self._looked_at <= step < len(self):
-            self._look_at(step, args, kwargs)
-        leaves = tree_flatten((args, kwargs))[0]
+        leaves = tree_flatten(self._placed(self._drawn(step)))[0]
         found = [leaves[i] for i in self._streamed] if len(leaves) == len(self.program.leaves) else leaves
         first = [self.program.leaves[i] for i in self._streamed]
         if _form(found) != _form(first):
@@ -96,13 +99,6 @@ class Batches:
                 "be alike"
             )
         return found
-
-    def _look_at(self, step: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        try:
-            self.program.bind(*args, **kwargs)
-        except PpgenError as error:
-            raise type(error)(f"batch {step} of the loader: {error}") from error
-        self._looked_at = step + 1
 
     def _drawn(self, step: int) -> Any:
         """The loader's own batch of a step, on the program's device."""

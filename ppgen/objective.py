@@ -109,7 +109,15 @@ class Objective:
         self.dtype, self.device, self.seconds = self.density.dtype, self.density.device, self.density.seconds
         self.lowering = self.density.lowering
         pairing = Pairing(
-            self.density, guide, kind == "iwae", by_values and kind == "elbo", key, start, training, buffers or {}, self.streamed
+            self.density,
+            guide,
+            importance=kind == "iwae",
+            by_values=by_values and kind == "elbo",
+            key=key,
+            start=start,
+            training=training,
+            buffers=buffers or {},
+            streamed=self.streamed,
         )
         self.start, self.datum, pair = pairing.start, pairing.datum, pairing.pair
         if self.lowering.name != "eager":
@@ -371,8 +379,8 @@ class Objective:
 
     @property
     def _weightless(self) -> bool:
-        local = any(s.continuous and subsampled(self.program) & set(s.plates) for s in self.program.latent)
-        return self.pair.point or local
+        some = subsampled(self.program)
+        return self.pair.point or any(s.continuous and some & set(s.plates) for s in self.program.latent)
 
     def _some_draws(self, params: Mapping[str, Tensor], key: Key, start: int, stop: int, count: int) -> tuple[Tensor, Tensor]:
         """Draws start..stop of `count`, whose weights are the mean over sets of rows that hold every row equally often."""

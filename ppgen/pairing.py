@@ -20,13 +20,15 @@ from .training import Training, in_training
 
 __all__ = ["Pairing", "subsampled"]
 
+Maker = Callable[[bool], Pair]  # True: of the recorded graphs
+
 
 class Pairing:
     """Of a density's program and a guide.
 
     guide     a FlatGuide, or a program over the model's sites; None is the family's own. With a density that is Unread, it is the
               family's own bound
-    weighted  importance samples are wanted; datum: the plate of which every index then has weights of its own, if there is one
+    importance  samples are wanted, with weights; datum: the plate of which every index then has weights of its own, if there is one
     start     where a FlatGuide begins and its units; None finds them
     training  how modules run while they learn; None where nothing does. buffers: of the guide, where it has learned them
     streamed  data that change from step to step
@@ -41,7 +43,8 @@ class Pairing:
         self,
         density: LogDensity | Unread,
         guide: FlatGuide | Callable[..., object] | None,
-        weighted: bool,
+        *,
+        importance: bool,
         by_values: bool,
         key: Key,
         start: Start | None,
@@ -50,21 +53,21 @@ class Pairing:
         streamed: frozenset[str],
     ):
         self.density, self.program, self.training, self.streamed = density, density.program, training, streamed
-        self.pair: Callable[[bool], Pair]  # recorded, or not
+        self.pair: Maker
         if isinstance(density, Unread):
             self.pair = self._on_factors(key)
         elif isinstance(guide, FlatGuide):
-            self.pair = self._on_position(density, guide, weighted, start, key)
+            self.pair = self._on_position(density, guide, importance, start, key)
         else:
-            self.pair = self._on_sites(density, guide, weighted, by_values, key, buffers)
+            self.pair = self._on_sites(density, guide, importance, by_values, key, buffers)
 
-    def _on_factors(self, key: Key) -> Callable[[bool], Pair]:
+    def _on_factors(self, key: Key) -> Maker:
         GuideProgram(self.program, None, key.seed)  # a pair that does not fit is refused now, not after learning
         bound = BoundProgram(self.program, self.training)
         return lambda recorded: OnFactors(bound, self._graph(bound) if recorded else None)
 
-    def _on_position(self, density: LogDensity, guide: FlatGuide, weighted: bool, start: Start | None, key: Key) -> Callable[[bool], Pair]:
-        _refuse_a_point(weighted and guide.point)
+    def _on_position(self, density: LogDensity, guide: FlatGuide, importance: bool, start: Start | None, key: Key) -> Maker:
+        _refuse_a_point(importance and guide.point)
         self.start = placed = start or self._start(density, guide, key)
         return lambda recorded: OnPosition(guide, self._model(density, recorded), placed)
 
@@ -72,14 +75,14 @@ class Pairing:
         self,
         density: LogDensity,
         guide: Callable[..., object] | None,
-        weighted: bool,
+        importance: bool,
         by_values: bool,
         key: Key,
         buffers: Mapping[str, Tensor],
-    ) -> Callable[[bool], Pair]:
+    ) -> Maker:
         own = GuideProgram(self.program, guide, key.seed, self.training)
-        _refuse_a_point(weighted and own.point)
-        self.datum = datum = self._local_to(own) if weighted else None
+        _refuse_a_point(importance and own.point)
+        self.datum = datum = self._local_to(own) if importance else None
         own.program.set_buffers({n.removeprefix(own.prefix): b for n, b in buffers.items() if n.startswith(own.prefix)})
 
         def pair(recorded: bool) -> Pair:
