@@ -44,13 +44,14 @@ def energy(x: Tensor) -> Tensor:
     """Its draws are a grid's points by their weights: how well it learns, and not how well chains move."""
     model = EnergyModel(like=x, hidden=(128, 128))
     engine = ContrastiveDivergence(
-        k=20,
-        num_chains=1000,
+        k=10,
+        num_chains=200,
+        inverse_temperatures=[0.05 ** (i / 4) for i in range(5)],
         batch_size=1000,
-        num_steps=2000,
-        learning_rate=1e-3,
+        num_steps=3000,
+        learning_rate=1e-2,
         ema_decay=0.998,
-        negative=Langevin(step_size=0.003),
+        negative=Langevin(kind="underdamped", step_size=0.05),
         progress=False,
     )
     learned: Any = engine.run(model, x).program.fn  # type: ignore[union-attr]

@@ -103,8 +103,12 @@ class EnergyEngine(DescentEngine):
             program=program,
             params=learned,
             losses=run.stats["losses"][0],
-            provenance=provenance(self, target, watch, run.interrupted),
+            provenance={**provenance(self, target, watch, run.interrupted), **self.outcome(run.stats)},
         )
+
+    def outcome(self, stats: Mapping[str, Tensor]) -> dict[str, Any]:
+        """What the provenance says besides, of the stats (1, steps, ...) of all steps. Warns of what went wrong."""
+        return {}
 
     def _draws(self, program: Program) -> dict[str, Tensor]:
         """Of the discrete latent sites of the data, exact given the parameters."""

@@ -58,16 +58,25 @@ class Layers:
         return (values == self.high).long()
 
     def sweep(self, values: Tensor, uniforms: Tensor, others: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Each layer once, all chains: values (chains, elements) and their log density (chains,). A function of torch, to be recorded."""
+        """Values after a sweep, and their log density (chains,)."""
+        whole = self.swept(values, uniforms, others)
+        return whole, self.log_density(whole, others)
+
+    def swept(self, values: Tensor, uniforms: Tensor, others: Sequence[Tensor], inverse: Tensor | float = 1.0) -> Tensor:
+        """Each layer once, all chains, each at its inverse temperature (chains, 1): values (chains, elements). A function of torch, to
+        be recorded."""
         pieces = [values[:, _slice(c)] for c in self.layers]
-        f = vmap(lambda row: log_density(self.reading, self.holding, row, others))
         for i, c in enumerate(self.layers):
             pieces[i] = leaf = pieces[i].detach().requires_grad_()
-            (slope,) = torch.autograd.grad(f(self._whole(pieces)).sum(), leaf)
+            (slope,) = torch.autograd.grad(self.log_density(self._whole(pieces), others).sum(), leaf)
             span, low = (self.high - self.low)[c], self.low[c]
-            pieces[i] = low + span * (uniforms[:, _slice(c)] < (span * slope).sigmoid())
-        whole = self._whole(pieces).detach()
-        return whole, f(whole)
+            pieces[i] = low + span * (uniforms[:, _slice(c)] < (inverse * span * slope).sigmoid())
+        return self._whole(pieces).detach()
+
+    def log_density(self, values: Tensor, others: Sequence[Tensor]) -> Tensor:
+        """(chains, elements) -> (chains,)"""
+        found: Tensor = vmap(lambda row: log_density(self.reading, self.holding, row, others))(values)
+        return found
 
     def _whole(self, pieces: Sequence[Tensor]) -> Tensor:
         joined = torch.cat(list(pieces), 1)

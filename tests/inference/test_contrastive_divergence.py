@@ -1,6 +1,7 @@
 """Contrastive divergence against closed forms and exact gradients; its chains go on to the bit."""
 
 import copy
+import itertools
 import math
 import signal
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from ppgen import datasets
 from ppgen.errors import DataError, EngineError, PpgenWarning
 from ppgen.inference import HMC, MALA, NUTS, ContrastiveDivergence, Gibbs, Langevin
 from ppgen.inference._chains import ChainEngine
+from ppgen.inference._ladder import Ladder
+from ppgen.keys import Key
 from ppgen.models import BoltzmannMachine, EnergyModel, Ising, Quadratic
 from ppgen.posterior import Posterior
 
@@ -123,6 +126,7 @@ class Halting(ContrastiveDivergence):
 def test_to_the_bit_from_a_checkpoint(tmp_path: Path) -> None:
     """Interrupted half way, chains and optimiser go on from where they stood."""
     settings: dict[str, Any] = {"num_steps": 40, "batch_size": 50, "num_chains": 30, "ema_decay": 0.9, "progress": False}
+    settings["inverse_temperatures"] = (1.0, 0.5)
     for model, x in ((begun(), X), (machine(), PIXELS)):
         whole = ContrastiveDivergence(**settings).run(model, x)
         folder = tmp_path / type(model).__name__
@@ -164,6 +168,102 @@ def test_energies_are_held_down() -> None:
     )
     sizes = [float(run.program.fn._energy(X).square().mean().detach()) for run in (free, held)]
     assert sizes[1] < 0.5 * sizes[0]
+
+
+# Chains at several inverse temperatures
+
+COLD_AND_HOT = (1.0, 0.3, 0.1)
+
+
+class Wells(torch.nn.Module):
+    """Normals of sd 1 at -6 and 6 up to a constant, and how much the right one holds as log odds, the only parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.odds = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wells = torch.stack([-0.5 * (x[:, 0] + 6.0).square(), self.odds - 0.5 * (x[:, 0] - 6.0).square()])
+        return -wells.logsumexp(0)
+
+
+@pytest.mark.parametrize("kind", ["overdamped", "underdamped"])
+def test_how_much_each_mode_holds_is_learned(kind: str) -> None:
+    """From 400 data of which 320 lie right, at 6: log odds of log 4 (modes have the same width), and an sd of 0.08 by the chains."""
+    x = torch.randn(400, 1, generator=torch.Generator().manual_seed(1)) + torch.where(torch.arange(400) < 320, 6.0, -6.0)[:, None]
+    settings: dict[str, Any] = {"num_steps": 600, "num_chains": 200, "learning_rate": 0.05, "ema_decay": 0.99, "progress": False}
+    negative = Langevin(kind=kind, step_size=0.01 if kind == "overdamped" else 0.1)
+    model = EnergyModel(energy=Wells(), like=x)
+    posterior = ContrastiveDivergence(negative=negative, inverse_temperatures=COLD_AND_HOT, **settings).run(model, x)
+    assert float(posterior.params["network.odds"]) == pytest.approx(math.log(4.0), abs=0.25)
+    assert all(0.2 < rate < 0.9 for rate in posterior.provenance["exchange_rates"])
+    alone = ContrastiveDivergence(negative=negative, **settings).run(model, x)  # its chains never leave the mode that they began in
+    assert abs(float(alone.params["network.odds"])) > 5.0
+
+
+def test_spins_that_all_turn_together() -> None:
+    """A ring coupled by 1.2 stands up or down, and sweeps of single spins hardly turn it. Of 1000 exact draws under a field: the exact log
+    likelihood that is reached, nats a datum, against that of exact gradients."""
+    ring = nx.cycle_graph(6)
+    x = Ising(ring, 1.2, field=0.12).draws(1000, torch.Generator().manual_seed(5))["x"][:, 0]
+    every = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=6)))
+
+    def mean_log_prob(model: Ising) -> Tensor:
+        return -model.energy(x).mean() - (-model.energy(every)).logsumexp(0)
+
+    def begun() -> Ising:
+        return Ising(ring, coupling=torch.full((6,), 0.8), field=torch.tensor(0.0))
+
+    best = begun()
+    optimizer = torch.optim.Adam(best.parameters(), lr=0.02)
+    for _ in range(500):
+        optimizer.zero_grad()
+        (-mean_log_prob(best)).backward()
+        optimizer.step()
+    settings: dict[str, Any] = {"k": 2, "num_chains": 300, "num_steps": 500, "learning_rate": 0.02, "progress": False}
+    learned = ContrastiveDivergence(inverse_temperatures=(1.0, 0.6, 0.3), **settings).run(begun(), x).program.fn
+    assert float(learned.field.detach()) == pytest.approx(float(best.field.detach()), abs=0.05)
+    assert float(mean_log_prob(learned).detach()) == pytest.approx(float(mean_log_prob(best).detach()), abs=0.02)
+
+
+def test_exchanges_leave_each_law_alone() -> None:
+    """Normals of precision b, told by their mean square; the rate is 4 / pi arctan(sqrt(b' / b)), by integrating over the angle."""
+    ladder, chains = Ladder(COLD_AND_HOT), 100_000
+    inverse = torch.tensor(COLD_AND_HOT, dtype=torch.float64)
+    x = torch.randn(3, chains, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / inverse.sqrt()[:, None]
+    place = {"x": x.flatten(), "number": torch.arange(3 * chains)}
+    for turn in range(2):
+        before = place["number"]
+        place, rates = ladder.exchanged(place, -0.5 * place["x"].square(), Key(3, turn, tuple(range(3 * chains))))
+        expected = 4 / math.pi * (inverse[1:] / inverse[:-1]).sqrt().atan()
+        assert rates == pytest.approx(expected, abs=5e-3)
+        moved = (place["number"] != before).reshape(3, chains).double().mean(1)
+        assert moved[turn : turn + 2] == pytest.approx(expected[turn].expand(2), abs=1e-2)
+        assert moved[2 - 2 * turn] == 0  # the level that has no neighbour in this turn
+        assert place["x"].reshape(3, chains).square().mean(1) * inverse == pytest.approx(torch.ones(3), abs=5 * math.sqrt(2 / chains))
+    assert place["number"].sort().values.equal(torch.arange(3 * chains))
+
+
+def test_levels_too_far_apart_are_named() -> None:
+    with pytest.warns(PpgenWarning, match=r"1 and 1e-06 change places in .* %"):
+        ContrastiveDivergence(num_steps=20, inverse_temperatures=(1.0, 1e-6), progress=False).run(begun(), X)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"inverse_temperatures": ()}, "fall from 1"),
+        ({"inverse_temperatures": (0.9, 0.5)}, "fall from 1"),
+        ({"inverse_temperatures": (1.0, 0.5, 0.5)}, "fall from 1"),
+        ({"inverse_temperatures": (1.0, 0.0)}, "above 0"),
+        ({"inverse_temperatures": (1.0, math.nan)}, "above 0"),
+        ({"inverse_temperatures": (1.0, 0.5), "persistent": False}, "persistent"),
+        ({"inverse_temperatures": (1.0, 0.5), "negative": HMC(step_size=0.1)}, "not by HMC"),
+    ],
+)
+def test_ladders_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        ContrastiveDivergence(num_steps=2, progress=False, **settings).run(begun(), X)
 
 
 # Mistakes

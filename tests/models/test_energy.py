@@ -115,30 +115,31 @@ def test_langevin_reaches_both_wells() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["rings", "moons"])
+@pytest.mark.parametrize("name", ["rings", "eight Gaussians"])
 def test_a_law_in_the_plane_is_learned(name: str) -> None:
-    """Draws by Langevin, told from data hardly better than by guessing; no mode dropped."""
+    """Draws by the weights of a grid, told from data hardly better than by guessing; no mode dropped, far apart as they are."""
     generator = torch.Generator().manual_seed(0)
     x, fresh = (TOYS[name](n, generator) for n in (5000, 2000))
     torch.manual_seed(0)
     model = EnergyModel(like=x, hidden=(128, 128))
     engine = ContrastiveDivergence(
-        k=20,
-        num_chains=1000,
+        k=10,
+        num_chains=200,
+        inverse_temperatures=[0.05 ** (i / 4) for i in range(5)],
         batch_size=1000,
-        num_steps=1500,
-        learning_rate=0.001,
+        num_steps=3000,
+        learning_rate=1e-2,
         ema_decay=0.998,
-        negative=Langevin(step_size=0.003),
+        negative=Langevin(kind="underdamped", step_size=0.05),
         progress=False,
     )
     learned = engine.run(model, x).program.fn
     grid = learned.grid(401)
     weights = (grid.log_weights - learned._energy(grid.points.float()).detach()).softmax(0)
     drawn = grid.points[torch.multinomial(weights, 2000, replacement=True, generator=generator)].float()
-    assert mmd(drawn, fresh) < 3 * mmd_floor(fresh)
-    assert accuracy(drawn, fresh).value < 0.6
-    assert modes_held(name, drawn) > 0.75
+    assert mmd(drawn, fresh) < 1.5 * mmd_floor(fresh)
+    assert accuracy(drawn, fresh).value < 0.55
+    assert modes_held(name, drawn) > 0.7
 
 
 # Mistakes
