@@ -21,7 +21,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributions import biject_to, transforms
+from torch.distributions import transforms
+
+from ..bijections import bijection_to
 
 if TYPE_CHECKING:
     from ..targets import Coordinate
@@ -77,7 +79,7 @@ def laws_of(density: "HeldDensity") -> Laws | None:
 
 def _links(site: "Coordinate") -> tuple[Tensor, Tensor] | None:
     """Link and offset of each of a site's coordinates; None where it is held in other coordinates."""
-    steps = list(_steps(biject_to(site.support)))
+    steps = list(_steps(bijection_to(site.support)))
     shape, zeros = site.unconstrained_shape, torch.zeros(site.unconstrained_shape.numel(), dtype=torch.float64)
     if [type(t) for t in steps] == [transforms.StickBreakingTransform]:  # stick k of the n that are left is 1 / (n - k) of it at u = 0
         left = torch.arange(shape[-1], 0, -1, dtype=torch.float64).log()

@@ -18,9 +18,10 @@ import torch
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.nn import PyroModule
 from torch import Tensor, nn
-from torch.distributions import biject_to
 from torch.distributions.constraints import Constraint
 from torch.distributions.transforms import AffineTransform, ComposeTransform, ReshapeTransform, Transform
+
+from ..bijections import bijection_to
 
 __all__ = ["FULL_UP_TO", "JointNormal"]
 
@@ -55,7 +56,7 @@ class JointNormal(PyroModule):
         that stand side by side in the values. Half the distance between 16 % and 84 % of the draws is a unit."""
         centre, unit = {}, {}
         for name, support in supports.items():
-            to_site = biject_to(support)
+            to_site = bijection_to(support)
             centre[name] = to_site.inv(values[name])
             u = to_site.inv(draws[name]).sort(0).values
             low, high = u[round(0.16 * len(u))], u[round(0.84 * len(u))]  # one sd to each side of a normal
@@ -86,4 +87,4 @@ class JointNormal(PyroModule):
         """v (d,) -> the site's value, with the plates of the model as leftmost dimensions."""
         shape = self.shapes[name]
         into_units = AffineTransform(self.centre[part], self.unit[part], event_dim=1)
-        return ComposeTransform([into_units, ReshapeTransform(torch.Size([shape.numel()]), shape), biject_to(support)], cache_size=1)
+        return ComposeTransform([into_units, ReshapeTransform(torch.Size([shape.numel()]), shape), bijection_to(support)], cache_size=1)

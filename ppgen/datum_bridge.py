@@ -9,9 +9,9 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.distributions import biject_to
 
 from .annealing import anneal, inverse_temperatures
+from .bijections import bijection_to
 from .errors import ScoreError
 from .keys import PREDICT, Key, nth
 from .program import Program, Site
@@ -90,7 +90,7 @@ class DatumBridge:
         total = position.new_zeros(len(position), self.count)
         for s in self.data.density.sites:
             there = position[:, s.slice].reshape(-1, *s.unconstrained_shape)
-            change = biject_to(s.support).log_abs_det_jacobian(there, values[s.name][0])
+            change = bijection_to(s.support).log_abs_det_jacobian(there, values[s.name][0])
             datum = self._datum(self.sites[s.name], change.shape[1:]).to(position.device)
             total = total.index_add(1, datum.reshape(-1), change.reshape(len(position), -1))
         return total

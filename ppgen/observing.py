@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import biject_to
 
+from .bijections import bijection_to
 from .chains import chain_of
 from .errors import DataError, SupportError
 
@@ -43,7 +43,7 @@ def _inside(fn: Any) -> Tensor | None:
     """Some value in the support of a distribution, None where there is no telling."""
     if not fn.support.is_discrete:
         try:
-            transform = biject_to(fn.support)
+            transform = bijection_to(fn.support)
         except NotImplementedError:
             return None
         shape = transform.inverse_shape(fn.batch_shape + fn.event_shape)

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import networkx as nx
 import torch
 from torch import Tensor
-from torch.distributions import Dirichlet, Distribution, biject_to
+from torch.distributions import Dirichlet, Distribution
 from torch.utils._pytree import tree_flatten
 
+from .bijections import bijection_to, unconstrained_shape
 from .chains import chain_of
 from .errors import RecordingError
 from .expressions import Expressions, module_of
@@ -22,7 +23,7 @@ from .handler import Evaluation
 from .program import Program
 from .recording import name_inputs, seeded
 from .sites import Latent, Site, bases, distribution_name
-from .sources import FromUniform, unconstrained_shape
+from .sources import FromUniform
 from .straightline import Graph, Node, above, cut
 from .tape import Steered, Tape, Watch
 
@@ -345,7 +346,7 @@ def _other_value(value: Tensor, law: Any, generator: torch.Generator) -> Tensor:
         drawn = law.sample()
         return drawn.reshape(value.shape) if drawn.numel() == value.numel() else drawn.expand(value.shape).clone()
     if law is not None and value.is_floating_point():  # a Delta may be at whole numbers and say that its support is the reals
-        transform = biject_to(law.support)
+        transform = bijection_to(law.support)
         shape = unconstrained_shape(transform, value.shape)
         return transform(torch.rand(shape, generator=generator, dtype=value.dtype) * 2 - 1)
     if value.dtype == torch.bool:

@@ -5,38 +5,26 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.distributions import Transform, biject_to
-from torch.distributions.transforms import AffineTransform, ComposeTransform, IndependentTransform
+from torch.distributions import Transform
 
+from .bijections import bijection_to, unconstrained_shape
 from .errors import EliminationError, GuideError, ProgramError, RecordingError
 from .handler import Evaluation
 from .observing import missing_rows
 from .sites import Latent, Site, device_of_distribution, distribution_name, dtype_of
 
-__all__ = ["FromGuide", "FromPosition", "FromUniform", "FromValues", "Outline", "unconstrained_shape"]
+__all__ = ["FromGuide", "FromPosition", "FromUniform", "FromValues", "Outline"]
 
 
 def bijection(name: str, fn: Any) -> Transform:
     """From unconstrained space to the support of a site."""
     try:
-        return biject_to(fn.support)
+        return bijection_to(fn.support)
     except NotImplementedError as error:
         raise ProgramError(
-            f"site {name!r} ({distribution_name(fn)}) has the support {fn.support}, to which Pyro knows no bijection; write it as a "
+            f"site {name!r} ({distribution_name(fn)}) has the support {fn.support}, to which there is no bijection here; write it as a "
             "function of sites that have one"
         ) from error
-
-
-def unconstrained_shape(transform: Transform, shape: torch.Size) -> torch.Size:
-    """What `transform.inverse_shape` says. Of shifts and scales torch would ask it with the help of sympy, which takes 0.4 s to
-    import; they have the shape of the values, as the ends of a support do."""
-    if isinstance(transform, ComposeTransform):
-        for part in reversed(transform.parts):
-            shape = unconstrained_shape(part, shape)
-        return shape
-    if isinstance(transform, IndependentTransform):
-        return unconstrained_shape(transform.base_transform, shape)
-    return shape if isinstance(transform, AffineTransform) else torch.Size(transform.inverse_shape(shape))
 
 
 class FromUniform(Evaluation):

@@ -343,9 +343,7 @@ LAWS: Mapping[str, Law] = {
     "VonMises": Law(lambda q: dist.VonMises(q[0], positive(q[1])), 2, tensor([-2.0, 0.3, 3.1])),
     "VonMises3D": Law(dist.VonMises3D, 3, tensor([[0.6, 0.8, 0.0], [-1.0, 0.0, 0.0]]), latent=False),
     "Weibull": Law(lambda q: dist.Weibull(positive(q[0]), positive(q[1])), 2, POSITIVE),
-    "Wishart": Law(
-        lambda q: dist.Wishart(tensor(4.5), covariance_matrix=spread(q, 2)), 4, spread(tensor([1.0, 2, 0.5, -1]), 2)[None], latent=False
-    ),
+    "Wishart": Law(lambda q: dist.Wishart(tensor(4.5), covariance_matrix=spread(q, 2)), 4, spread(tensor([1.0, 2, 0.5, -1]), 2)[None]),
     "ZeroInflatedNegativeBinomial": Law(
         lambda q: dist.ZeroInflatedNegativeBinomial(positive(q[0]), logits=q[1], gate=unit(q[2])), 3, COUNTS, latent=False
     ),

@@ -1,0 +1,68 @@
+"""Matrices with a Cholesky factor as latent sites: a Wishart prior on a normal's precision, whose posterior and evidence are known."""
+
+import math
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from torch import Tensor
+
+from ppgen.inference import NUTS, SVI
+from ppgen.program import Program
+from ppgen.targets import LogDensity
+
+DF, SIZE = 6.0, 60
+ROOT = torch.tensor([[5.0, 0.0, 0.0], [2.0, 3.0, 0.0], [-1.0, 0.5, 0.2]], dtype=torch.float64)
+X = torch.randn(SIZE, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ ROOT.mT
+GUESS = torch.diag(torch.tensor([30.0, 20.0, 0.1], dtype=torch.float64))  # of the covariance
+PRIOR = torch.linalg.inv(DF * GUESS)
+POSTERIOR = torch.linalg.inv(DF * GUESS + X.mT @ X)  # scale matrix, with DF + SIZE degrees of freedom
+
+
+def model(x: Tensor) -> None:
+    precision = pyro.sample("precision", dist.Wishart(torch.tensor(DF).to(x), covariance_matrix=PRIOR.to(x)))
+    with pyro.plate("data", len(x)):
+        pyro.sample("x", dist.MultivariateNormal(x.new_zeros(3), precision_matrix=precision), obs=x)
+
+
+def conjugate() -> None:
+    """The posterior."""
+    pyro.sample("precision", dist.Wishart(torch.tensor(DF + SIZE, dtype=torch.float64), covariance_matrix=POSTERIOR))
+
+
+def log_evidence() -> float:
+    """Of normal data under a Wishart prior: Bernardo & Smith, Bayesian Theory, 1994, appendix A."""
+
+    def log_constant(df: float, scale: Tensor) -> float:
+        return df / 2 * (3 * math.log(2) + float(scale.logdet())) + float(torch.mvlgamma(torch.tensor(df / 2, dtype=torch.float64), 3))
+
+    return log_constant(DF + SIZE, POSTERIOR) - log_constant(DF, PRIOR) - 1.5 * SIZE * math.log(2 * math.pi)
+
+
+@pytest.mark.parametrize("lowering", ["native", "recorded", "eager"])
+def test_density_less_the_posterior_is_the_evidence(lowering: str) -> None:
+    """At places far from each other, of a density by position: the Jacobian is in both."""
+    density = LogDensity(Program(model, X), lowering=lowering)
+    exact = LogDensity(Program(conjugate), lowering="eager")
+    position = torch.randn(6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 1.5
+    assert density.value_and_grad(position)[0] - exact.value_and_grad(position)[0] == pytest.approx(log_evidence(), abs=1e-7)
+
+
+def test_nuts_finds_the_posterior() -> None:
+    """Means df V_ij, sds sqrt(df (V_ij^2 + V_ii V_jj)), in standard errors; entries differ by a factor of 25."""
+    posterior = NUTS(num_samples=1000, progress=False).run(model, X)
+    table = posterior.summary()
+    df, variance = DF + SIZE, POSTERIOR.diagonal()
+    mean, sd = df * POSTERIOR, (df * (POSTERIOR.square() + variance[:, None] * variance)).sqrt()
+    assert table["ess_bulk"].min() > 1000
+    assert ((torch.tensor(table["mean"].to_numpy()) - mean.flatten()).abs() < 4 * torch.tensor(table["mcse_mean"].to_numpy())).all()
+    assert torch.tensor(table["sd"].to_numpy()) == pytest.approx(sd.flatten(), rel=0.08)
+
+
+def test_a_guide_in_these_coordinates() -> None:
+    """A normal of all six numbers is nearly the posterior, and below the evidence."""
+    posterior = SVI(guide="multivariate", num_steps=1500, progress=False).run(model, X)
+    elbo = -float(posterior.losses[-200:].mean())
+    assert log_evidence() - 0.2 < elbo < log_evidence() + 0.01
+    assert posterior.draws["precision"].double().flatten(0, 1).mean(0) == pytest.approx((DF + SIZE) * POSTERIOR, rel=0.05)
