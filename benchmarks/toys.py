@@ -85,7 +85,12 @@ def measured() -> list[dict[str, Any]]:
 
 
 def report(found: dict[str, Any]) -> str:
-    lines = ["# Four laws in the plane", "", f"torch {torch.__version__}, one thread of a machine with {found['cores']} cores.", ""]
+    lines = [
+        "# Four laws in the plane",
+        "",
+        f"torch {torch.__version__}, one thread of a machine with {found['cores']} cores that may have had other work.",
+        "",
+    ]
     lines += ["| law | learned by | MMD^2, 1e-4 | floor (1 %) | accuracy | z | poorest mode | s |"]
     lines += ["| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for r in found["toys"]:
