@@ -6,6 +6,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from pyro.distributions import constraints
 from torch import Tensor
 
 from ppgen.inference import NUTS, SVI
@@ -31,6 +32,12 @@ def conjugate() -> None:
     pyro.sample("precision", dist.Wishart(torch.tensor(DF + SIZE, dtype=torch.float64), covariance_matrix=POSTERIOR))
 
 
+def exact_guide(x: Tensor) -> None:
+    df = pyro.param("df", torch.tensor(DF + SIZE).to(x), constraint=constraints.greater_than(2.0))
+    scale = pyro.param("scale", POSTERIOR, constraint=constraints.positive_definite)
+    pyro.sample("precision", dist.Wishart(df, covariance_matrix=scale))
+
+
 def log_evidence() -> float:
     """Of normal data under a Wishart prior: Bernardo & Smith, Bayesian Theory, 1994, appendix A."""
 
@@ -47,6 +54,13 @@ def test_density_less_the_posterior_is_the_evidence(lowering: str) -> None:
     exact = LogDensity(Program(conjugate), lowering="eager")
     position = torch.randn(6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 1.5
     assert density.value_and_grad(position)[0] - exact.value_and_grad(position)[0] == pytest.approx(log_evidence(), abs=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore:Singular sample")  # torch 2.13 says so of every sample of a Wishart that is not
+def test_the_posterior_as_guide_has_the_evidence_on_every_draw() -> None:
+    """Ten draws at once, before anything is learned."""
+    posterior = SVI(guide=exact_guide, num_steps=1, num_particles=10, progress=False).run(model, X)
+    assert -float(posterior.losses[0]) == pytest.approx(log_evidence(), abs=1e-6)
 
 
 def test_nuts_finds_the_posterior() -> None:
