@@ -30,7 +30,7 @@ class Explanation(NamedTuple):
 class Given(NamedTuple):
     """Evidence by numbers: variable -> (rows,)."""
 
-    values: dict[str, Tensor]
+    values: dict[str, np.ndarray]
     rows: int
     many: bool
 
@@ -110,14 +110,15 @@ class Answers(Family):
         hidden = tuple(t for t in targets if t not in given.values)
         query = Query(hidden, frozenset(given.values), joint=len(hidden) == 1)
         answer = self._answer(query, given, marginals=not query.joint)
-        self._refuse_impossible(answer.log_value, given)
+        if not answer.possible:
+            self._refuse_impossible(answer.log_value, given)
         if query.joint:
             found = {hidden[0]: answer.log_value.softmax(-1)}
         else:
             slices = self._pattern(query).slices
             found = {n: answer.marginals[:, slices[n]] for n in hidden} if given.many else {}
         for name in given.values.keys() & set(targets):
-            found[name] = torch.nn.functional.one_hot(given.values[name].long(), len(self.states[name])).double()
+            found[name] = torch.nn.functional.one_hot(torch.from_numpy(given.values[name]), len(self.states[name])).double()
         if given.many:
             return {n: found[n] for n in targets}
         row = answer.marginals[0].tolist()
@@ -149,7 +150,7 @@ class Answers(Family):
         pattern = self._pattern(Query((), frozenset(given.values), whole=True))
         found, log = pattern.best(self._vector(), given.values, given.rows)
         self._refuse_impossible(log, given)
-        found = given.values | found
+        found = {n: torch.from_numpy(v).to(log.device) for n, v in given.values.items()} | found
         if given.many:
             return Explanation({n: found[n] for n in self.order}, log)
         named = {n: self.states[n][int(found[n])] if n in self.states else float(found[n]) for n in self.order}
@@ -172,13 +173,9 @@ class Answers(Family):
             if cells.seen:
                 name, seen = next(iter(cells.seen.items()))
                 raise DataError(f"evidence {name!r} is missing in row {int((~seen).nonzero()[0, 0])}; ask rows of one pattern at a time")
-            return Given(cells.values, cells.rows, many=True)
-        numbers = [self._number(n, v) if self._known(n) in self.states else float(v) for n, v in evidence.items()]
-        if all(n in self.states for n in evidence):
-            columns = torch.from_numpy(np.array(numbers, dtype=np.int64).reshape(-1, 1)).unbind()
-        else:
-            columns = tuple(torch.as_tensor(np.array([v])) for v in numbers)
-        return Given(dict(zip(evidence, columns, strict=True)), 1, many=False)
+            return Given({n: v.cpu().numpy() for n, v in cells.values.items()}, cells.rows, many=True)
+        numbers = {n: self._number(n, v) if self._known(n) in self.states else float(v) for n, v in evidence.items()}
+        return Given({n: np.array([v]) for n, v in numbers.items()}, 1, many=False)
 
     def _vector(self) -> Tensor:
         """All tables, as they are now."""
@@ -210,7 +207,7 @@ class Answers(Family):
             return
         row = int(impossible.nonzero()[0, 0])
         one = {n: given.values[n][row : row + 1] for n in self.order if n in given.values}
-        named = [f"{n} = {self.states[n][int(v)] if n in self.states else float(v)}" for n, v in one.items()]
+        named = [f"{n} = {self.states[n][int(v[0])] if n in self.states else float(v[0])}" for n, v in one.items()]
         for i in range(1, len(one) + 1):
             some = dict(list(one.items())[:i])
             if self._answer(Query((), frozenset(some)), Given(some, 1, many=False)).log_value[0] == -torch.inf:
@@ -227,7 +224,7 @@ class Answers(Family):
         vectors = torch.cat([p.expand(lead.numel(), -1) for p in parts], -1) if parts else own[None]
         out = vectors.new_zeros(lead.numel(), cells.rows)
         for rows, observed in cells.patterns():
-            some = {n: cells.values[n][rows] for n in observed}
+            some = {n: cells.values[n][rows].cpu().numpy() for n in observed}
             out[:, rows] = self._pattern(Query((), frozenset(observed))).log_values(vectors, some, len(rows))
         return out.reshape(*lead, cells.rows)
 

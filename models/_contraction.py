@@ -35,7 +35,7 @@ class Load(NamedTuple):
 class Contracted(NamedTuple):
     log_value: np.ndarray  # (n,) or, with kept dimensions, (n, *kept): nats
     marginals: np.ndarray  # (n, sum of K) of the summed sites, as `slices` says
-    lost: np.ndarray  # (n,) rows that need logarithms
+    lost: np.ndarray | None  # (n,) rows that need logarithms, of which there are some
 
 
 class Step(NamedTuple):
@@ -125,12 +125,9 @@ class Contraction:
         n = len(evidence)
         value = np.empty((n, math.prod(self.shape)))
         found = np.zeros((n, self._width if marginals else 0))
-        logs, lost = np.empty(n), np.zeros(n, dtype=np.bool_)
-        _contract(numbers, evidence, *self._plan, self._columns, value, logs, found, lost)
-        if self.shape:
-            with np.errstate(divide="ignore"):
-                logs = (np.log(value) + logs[:, None]).reshape(n, *self.shape)
-        return Contracted(logs, found, lost)
+        lost = np.zeros(n, dtype=np.bool_)
+        some = _contract(numbers, evidence, *self._plan, self._columns, value, found, lost)
+        return Contracted(value.reshape(n, *self.shape), found, lost if some else None)
 
 
 def _strides(own: Sequence[str], sizes: dict[str, int]) -> dict[str | None, int]:
@@ -144,32 +141,37 @@ def _strides(own: Sequence[str], sizes: dict[str, int]) -> dict[str | None, int]
 
 
 @njit(cache=True, **HOW)
-def _contract(numbers, evidence, begin, place, load, terms, starts, shapes, tables, walks, columns, value, logs, found, lost):  # type: ignore[no-untyped-def]
+def _contract(numbers, evidence, begin, place, load, terms, starts, shapes, tables, walks, columns, value, found, lost):  # type: ignore[no-untyped-def]
+    """value: log values; how many rows are lost."""
     steps, made = starts.shape[0] - 1, load.shape[0] - 1  # the first slot that a step makes
     last = begin[made + steps - 1]
     arena, slopes, scales = np.empty(begin[-1]), np.empty(begin[-1]), np.empty(steps)
+    some = 0
     for row in range(evidence.shape[0]):
         _read(arena, numbers, evidence[row], begin, place, load, terms, row == 0)
-        logs[row] = 0.0
+        total = 0.0
         for t in range(steps):
             out = begin[made + t]
             top = _forward(arena, out, t, begin, starts, shapes, tables, walks)
             if not top >= TINY:
                 lost[row] = True
+                some += 1
                 break
             scales[t] = top
-            logs[row] += math.log(top)
+            total += math.log(top)
             for c in range(out, begin[made + t + 1]):
                 arena[c] /= top
         if lost[row]:
             continue
-        value[row] = arena[last:]
+        for c in range(value.shape[1]):
+            value[row, c] = total + math.log(arena[last + c])
         if found.shape[1]:
             slopes[begin[made] :] = 0.0
             slopes[last] = 1.0  # the derivative of log(value) at value 1
             for t in range(steps - 1, -1, -1):
                 out = begin[made + t]
                 _backward(arena, slopes, out, scales[t], found[row], columns[t], begin[made], t, begin, starts, shapes, tables, walks)
+    return some
 
 
 @njit(cache=True, **HOW)

@@ -8,6 +8,7 @@ logarithms.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import networkx as nx
@@ -20,8 +21,9 @@ from ..errors import CostError, EliminationError
 from ._conditionals import Conditional, Table, table_of_law
 from ._contraction import Contraction, Load
 
-__all__ = ["Answer", "Numbers", "Pattern", "Query", "Variables"]
+__all__ = ["Answer", "Evidence", "Numbers", "Pattern", "Query", "Variables"]
 
+_version = attrgetter("_version")
 CHUNK = 2**28  # bytes of the largest table that one batch of rows may take, where logarithms are needed
 
 
@@ -36,9 +38,13 @@ class Query(NamedTuple):
     whole: bool = False
 
 
+Evidence = Mapping[str, np.ndarray]  # observed variable -> (n,): numbers of states, or values
+
+
 class Answer(NamedTuple):
     log_value: Tensor  # (n,) log probability of the evidence, or (n, *kept) of it with each assignment of the targets; nats
     marginals: Tensor  # (n, sum of K) of the summed variables, as the pattern's `slices` says
+    possible: bool = False  # that it is in every row, as is known already
 
 
 class Variables:
@@ -75,7 +81,7 @@ class Numbers:
         return self._state != self._versions()
 
     def _versions(self) -> list[int]:
-        return [t._version for t in self._of] + [t.data_ptr() for t in self._learned]
+        return [*map(_version, self._of), *map(Tensor.data_ptr, self._learned)]
 
 
 def _numbers(variables: Variables, name: str) -> Tensor:
@@ -146,21 +152,23 @@ class Pattern:
 
     # With numbers
 
-    def __call__(self, vector: Tensor, evidence: Mapping[str, Tensor], count: int, *, marginals: bool) -> Answer:
-        """evidence: observed variable -> (count,), states as whole numbers"""
+    def __call__(self, vector: Tensor, evidence: Evidence, count: int, *, marginals: bool) -> Answer:
         vector, shift = self._with_densities(vector, evidence, count)
         column = self._columns(evidence, count)
-        answer = (self._by_machine if vector.device.type == "cpu" else self._by_logs)(vector, column, marginals)
+        if vector.device.type == "cpu":
+            answer = self._by_machine(vector, column, marginals)
+        else:
+            answer = self._by_logs(vector, torch.from_numpy(column).to(vector.device), marginals)
         if shift is None:
             return answer
         return answer._replace(log_value=answer.log_value + shift.reshape(-1, *[1] * len(self.kept)))
 
-    def _by_machine(self, vector: Tensor, column: Tensor, marginals: bool) -> Answer:
-        value, found, lost = self.contraction(vector.numpy(), column.numpy(), marginals=marginals)
-        answer = Answer(torch.from_numpy(value), torch.from_numpy(found))
-        if lost.any():
+    def _by_machine(self, vector: Tensor, column: np.ndarray, marginals: bool) -> Answer:
+        value, found, lost = self.contraction(vector.numpy(), column, marginals=marginals)
+        answer = Answer(torch.from_numpy(value), torch.from_numpy(found), possible=lost is None)
+        if lost is not None:
             again = torch.from_numpy(lost)
-            mended = self._by_logs(vector, column[again], marginals)
+            mended = self._by_logs(vector, torch.from_numpy(column)[again], marginals)
             answer.log_value[again] = mended.log_value
             answer.marginals[again] = mended.marginals
         return answer
@@ -168,7 +176,7 @@ class Pattern:
     def _by_logs(self, vector: Tensor, column: Tensor, marginals: bool) -> Answer:
         size = max(1, CHUNK // max(1, self.plan.bytes))
         parts = [self._some_by_logs(vector, column[i : i + size], marginals) for i in range(0, len(column), size)]
-        return Answer(*(torch.cat(t) for t in zip(*parts, strict=True)))
+        return Answer(torch.cat([p.log_value for p in parts]), torch.cat([p.marginals for p in parts]))
 
     def _some_by_logs(self, vector: Tensor, column: Tensor, marginals: bool) -> Answer:
         """The probability of a state is the derivative of the log value by a number added to its logarithms."""
@@ -197,17 +205,17 @@ class Pattern:
                 place = place + (column[:, list(load.columns)] * jumps).sum(-1, keepdim=True)
             yield place, shape
 
-    def _columns(self, evidence: Mapping[str, Tensor], count: int) -> Tensor:
+    def _columns(self, evidence: Evidence, count: int) -> np.ndarray:
         """(count, columns + 1) states of the observed variables, and the number of the row."""
         column = np.zeros((count, len(self.columns) + 1), dtype=np.int64)
         for i, n in enumerate(self.columns):
             if n in self.variables.sizes:
-                column[:, i] = evidence[n].cpu().numpy()
+                column[:, i] = evidence[n]
         if self.densities:
             column[:, -1] = np.arange(count)
-        return torch.from_numpy(column).to(next((v.device for v in evidence.values()), None))
+        return column
 
-    def _with_densities(self, vector: Tensor, evidence: Mapping[str, Tensor], count: int) -> tuple[Tensor, Tensor | None]:
+    def _with_densities(self, vector: Tensor, evidence: Evidence, count: int) -> tuple[Tensor, Tensor | None]:
         """The vector with the densities of variables without states behind it; each row's are divided by their largest, whose
         logarithms (count,) are to be added."""
         if not self.densities:
@@ -216,7 +224,7 @@ class Pattern:
         own = {n: (dims, shape) for n, dims, shape in zip(self.names, self.dims, self.shapes, strict=True)}
         for name in self.densities:
             dims, shape = own[name]
-            values = [self._value(n, dims, evidence, count) for n in self.variables.families[name]]
+            values = [self._value(n, dims, evidence, count).to(vector.device) for n in self.variables.families[name]]
             law = self.variables.laws[name]
             with torch.no_grad():
                 log = law.law(values[:-1]).log_prob(law.observed(values[-1])).double().expand(count, *shape).reshape(count, -1)
@@ -226,18 +234,18 @@ class Pattern:
             found.append((log - top[:, None]).exp())
         return torch.cat([vector, torch.cat(found, -1).reshape(-1)]), shift
 
-    def _value(self, name: str, dims: Sequence[str], evidence: Mapping[str, Tensor], count: int) -> Tensor:
+    def _value(self, name: str, dims: Sequence[str], evidence: Evidence, count: int) -> Tensor:
         """Of one member of a family: rows first, then a dimension for each hidden one."""
         if name in dims:
             return torch.arange(self.variables.sizes[name]).reshape([1, *(-1 if d == name else 1 for d in dims)])
-        return evidence[name].reshape(count, *[1] * len(dims))
+        return torch.from_numpy(evidence[name]).reshape(count, *[1] * len(dims))
 
-    def log_values(self, vectors: Tensor, evidence: Mapping[str, Tensor], count: int) -> Tensor:
+    def log_values(self, vectors: Tensor, evidence: Evidence, count: int) -> Tensor:
         """The log probability of the evidence with each of several vectors of tables (lead, cells): (lead, count)."""
         lead = len(vectors)
         whole, shift = self._with_densities(vectors[0], evidence, count)
         behind = whole[self.variables.cells :].expand(lead, -1)
-        column = self._columns(evidence, count)
+        column = torch.from_numpy(self._columns(evidence, count)).to(whole.device)
         tables = []
         for place, shape in self._places(column):
             each = torch.cat([vectors, behind], -1)[:, place].log()  # (lead, count or 1, cells)
@@ -245,10 +253,10 @@ class Pattern:
         value = self.plan.run(tables).expand(lead * count).reshape(lead, count)
         return value if shift is None else value + shift
 
-    def best(self, vector: Tensor, evidence: Mapping[str, Tensor], count: int) -> tuple[dict[str, Tensor], Tensor]:
+    def best(self, vector: Tensor, evidence: Evidence, count: int) -> tuple[dict[str, Tensor], Tensor]:
         """Hidden variable -> its number in the most probable assignment, (count,), and the log probability of it with the evidence."""
         vector, shift = self._with_densities(vector, evidence, count)
-        slots = self.plan.maxima(self._logs(vector, self._columns(evidence, count)))
+        slots = self.plan.maxima(self._logs(vector, torch.from_numpy(self._columns(evidence, count)).to(vector.device)))
         total = self.plan.total(slots).expand(count)
         found = {n: index.expand(count) for n, (index, _) in self.plan.assign(slots, count).items()}
         return found, total if shift is None else total + shift
