@@ -7,13 +7,29 @@ the logs of the diagonal, then what stands below it.
 import math
 from typing import Any
 
+import pyro.distributions as dist
 import torch
 from pyro.distributions import constraints
 from torch import Tensor
 from torch.distributions import Transform, biject_to
 from torch.distributions.transforms import AffineTransform, ComposeTransform, IndependentTransform
 
-__all__ = ["bijection_to", "unconstrained_shape"]
+__all__ = ["bijection_to", "support_of_law", "unconstrained_shape"]
+
+WRAPPED = (dist.Independent, dist.MaskedDistribution, dist.ExpandedDistribution)
+OF_ANGLES = (torch.distributions.VonMises, dist.SineBivariateVonMises, dist.SineSkewed)
+
+
+def support_of_law(law: Any) -> Any:
+    """A distribution's support. Pyro says of angles that they are all the real numbers, over which their densities go round and round and
+    have no integral; here they are the numbers from -pi to pi, of which draws are made."""
+    inside = law
+    while isinstance(inside, WRAPPED):
+        inside = inside.base_dist
+    if not isinstance(inside, OF_ANGLES):
+        return law.support
+    angles = constraints.interval(-math.pi, math.pi)
+    return constraints.independent(angles, law.event_dim) if law.event_dim else angles
 
 
 def bijection_to(support: Any) -> Transform:

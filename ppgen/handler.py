@@ -21,6 +21,7 @@ from torch.distributions import transform_to
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
+from .bijections import support_of_law
 from .chains import chain_of
 from .elimination import previous
 from .errors import EliminationError, ProgramError
@@ -205,7 +206,7 @@ class Evaluation(EnumMessenger):
             shape=torch.Size(getattr(value, "shape", ())),
             event_dim=fn.event_dim,
             unconstrained_shape=latent.shape if latent is not None else torch.Size(),
-            support=fn.support if kind != "factor" else None,
+            support=support_of_law(fn) if kind != "factor" else None,
             discrete=discrete,
             distribution=distribution_name(fn),
             value=value,

@@ -23,6 +23,7 @@ __all__ = ["Start", "at_mode"]
 STEPS = 500  # of L-BFGS
 DIFFERENCE = 1e-4  # of second derivatives from gradients
 WIDEST = 500  # coordinates whose second derivatives are looked at
+LEVEL = 0.3  # sds that a mode of a normal with that slope and curvature may be away
 FAR = 1e100  # stands for a density of zero, which a line search cannot use
 
 
@@ -39,15 +40,17 @@ class Start(NamedTuple):
 
 def at_mode(program: Program, key: Key, recording: Recording | None = None) -> Start:
     """A local mode with the sds of the normal that has its curvature, each given the other coordinates; or, where the density
-    has no mode within reach, a random point of finite density with units of 1. recording: of this program, where there is one.
-    Raises StartError."""
+    has no mode within reach, a random point of finite density with units of 1: that of a hierarchy which is not decentred climbs without
+    end as its scale goes to 0. recording: of this program, where there is one. Raises StartError."""
     density = LogDensity(program, recording=recording)
     begin = density.initial(key, radius=0.1)[0]
     centre = _climbed(density, begin)
     curvature = _curvature(density, centre)
     if curvature is None or not bool((curvature > 0).all()):
         return Start(begin, torch.ones_like(begin))
-    return Start(centre, curvature.rsqrt())
+    unit = curvature.rsqrt()
+    slope = density.value_and_grad(centre[None])[1][0] * unit
+    return Start(centre, unit) if bool((slope.abs() < LEVEL).all()) else Start(begin, torch.ones_like(begin))
 
 
 def _climbed(density: LogDensity, begin: Tensor) -> Tensor:

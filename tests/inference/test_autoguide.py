@@ -1,11 +1,15 @@
 """Guides by name: what they contain, they find; what they cannot, is seen."""
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from pyro.poutine import condition
+from pyro.infer.reparam import LocScaleReparam
+from pyro.poutine import condition, reparam
 from scipy import optimize, stats
 from torch import Tensor
 from torch.distributions import constraints
@@ -96,6 +100,30 @@ def waiting(x: Tensor) -> None:
     scale = pyro.sample("scale", dist.LogNormal(torch.tensor(1.0).double(), 0.8))
     with pyro.plate("data", len(x)):
         pyro.sample("x", dist.Normal(40.0, scale), obs=x)
+
+
+EFFECTS, ERRORS = torch.tensor([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0]), torch.tensor([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
+
+
+def schools(effect: Tensor, error: Tensor) -> None:
+    """Centred: the joint density has no bound as tau goes to 0, where all schools are alike."""
+    mu, tau = pyro.sample("mu", dist.Normal(0.0, 5.0)), pyro.sample("tau", dist.HalfCauchy(5.0))
+    with pyro.plate("schools", len(effect)):
+        theta = pyro.sample("theta", dist.Normal(mu, tau))
+        pyro.sample("effect", dist.Normal(theta, error), obs=effect)
+
+
+@pytest.mark.parametrize(("program", "short"), [(schools, 6.0), (reparam(schools, config={"theta": LocScaleReparam()}), 0.6)])
+def test_where_there_is_no_mode_to_begin_at(program: Callable[..., None], short: float) -> None:
+    """Nats by which the bound is below the evidence, which is a sum over a grid of mu and tau, effects integrated out."""
+    tau = (torch.arange(4000, dtype=torch.float64) + 0.5) / 40
+    mu = torch.linspace(-30.0, 30.0, 601, dtype=torch.float64)[:, None]
+    prior = dist.Normal(0.0, 5.0).log_prob(mu) + dist.HalfCauchy(5.0).log_prob(tau)
+    rows = [dist.Normal(mu, (tau.square() + e.double().square()).sqrt()).log_prob(y.double()) for y, e in zip(EFFECTS, ERRORS, strict=True)]
+    evidence = float((prior + sum(rows)).flatten().logsumexp(0)) + math.log(0.1 / 40)
+    posterior = SVI(guide="multivariate", num_steps=1500, progress=False).run(program, EFFECTS, ERRORS)
+    elbo = -float(posterior.losses[-300:].mean())
+    assert evidence - short < elbo < evidence + 0.05
 
 
 def test_delta_is_the_mode_of_the_constrained_values() -> None:

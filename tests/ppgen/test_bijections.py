@@ -1,4 +1,5 @@
-"""Matrices with a Cholesky factor as latent sites: a Wishart prior on a normal's precision, whose posterior and evidence are known."""
+"""Latent sites of supports that torch has no bijection to: a Wishart prior on a normal's precision, whose posterior and evidence are known;
+angles."""
 
 import math
 
@@ -9,7 +10,7 @@ import torch
 from pyro.distributions import constraints
 from torch import Tensor
 
-from ppgen.inference import NUTS, SVI
+from ppgen.inference import NUTS, SVI, ImportanceSampling
 from ppgen.program import Program
 from ppgen.targets import LogDensity
 
@@ -80,3 +81,39 @@ def test_a_guide_in_these_coordinates() -> None:
     elbo = -float(posterior.losses[-200:].mean())
     assert log_evidence() - 0.2 < elbo < log_evidence() + 0.01
     assert posterior.draws["precision"].double().flatten(0, 1).mean(0) == pytest.approx((DF + SIZE) * POSTERIOR, rel=0.05)
+
+
+# Angles
+
+
+def bearing(x: Tensor) -> None:
+    angle = pyro.sample("angle", dist.VonMises(x.new_tensor(0.5), 1.5))
+    pyro.sample("pair", dist.VonMises(x.new_zeros(2), 0.7).to_event(1))
+    with pyro.plate("data", len(x)):
+        pyro.sample("x", dist.VonMises(angle, 2.0), obs=x)
+
+
+ANGLES = torch.tensor([1.9, 2.6, 0.4, -2.8, 1.2], dtype=torch.float64)
+
+
+def test_angles_lie_on_the_circle_once() -> None:
+    """The posterior of a direction is a von Mises law again: its mean direction by adding vectors, and its evidence, closed forms."""
+    x, y = (1.5 * f(0.5) + 2.0 * sum(map(f, ANGLES.tolist())) for f in (math.cos, math.sin))
+    kappa, mean = math.hypot(x, y), math.atan2(y, x)
+    posterior = NUTS(num_samples=1000, progress=False).run(bearing, ANGLES)
+    angle = posterior.draws["angle"]
+    assert angle.abs().max() <= math.pi
+    assert posterior.draws["pair"].abs().max() <= math.pi
+    resultant = float(torch.special.i1e(torch.tensor(kappa)) / torch.special.i0e(torch.tensor(kappa)))
+    found = torch.stack([(angle - mean).cos().mean(), (angle - mean).sin().mean()])
+    assert found.tolist() == pytest.approx([resultant, 0.0], abs=0.03)
+
+    def log_bessel(k: float) -> float:
+        return math.log(float(torch.special.i0e(torch.tensor(k, dtype=torch.float64)))) + k
+
+    expected = log_bessel(kappa) - log_bessel(1.5) - 5 * (log_bessel(2.0) + math.log(2 * math.pi))
+    estimate = ImportanceSampling(num_samples=20_000, progress=False).run(bearing, ANGLES)
+    assert estimate.log_evidence == pytest.approx(expected, abs=0.03)
+    fine, coarse = torch.linspace(-14.0, 14.0, 281, dtype=torch.float64), torch.linspace(-14.0, 14.0, 29, dtype=torch.float64)
+    values, _ = LogDensity(Program(bearing, ANGLES)).value_and_grad(torch.cartesian_prod(fine, coarse, coarse))
+    assert float((0.1 * values.exp()).sum().log()) == pytest.approx(expected, abs=0.01)
