@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import pyro
 import torch
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
-from torch.distributions import biject_to
+from torch.distributions import biject_to, constraints
 from torch.utils._pytree import tree_map_only
 
 __all__ = ["log_joint"]
@@ -30,7 +31,10 @@ class Put(Messenger):
         if name in self.discrete:
             msg["value"] = self.discrete[name]
         else:
-            transform, u = biject_to(msg["fn"].support), self.unconstrained[name]
+            # an angle is drawn from -pi to pi, whatever Pyro says of its support
+            angle = isinstance(msg["fn"], torch.distributions.VonMises)
+            support = constraints.interval(-math.pi, math.pi) if angle else msg["fn"].support
+            transform, u = biject_to(support), self.unconstrained[name]
             msg["value"] = transform(u)
             jacobian = transform.log_abs_det_jacobian(u, msg["value"])
             if name in self.missing:
