@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .keys import Key
+from .keys import START, Key, nth
 from .program import Program
 from .recording import Recording
 from .targets import LogDensity
@@ -24,6 +24,7 @@ STEPS = 500  # of L-BFGS
 DIFFERENCE = 1e-4  # of second derivatives from gradients
 WIDEST = 500  # coordinates whose second derivatives are looked at
 LEVEL = 0.3  # sds that a mode of a normal with that slope and curvature may be away
+DRAWS = 64  # by which two starts are compared
 FAR = 1e100  # stands for a density of zero, which a line search cannot use
 
 
@@ -40,17 +41,29 @@ class Start(NamedTuple):
 
 def at_mode(program: Program, key: Key, recording: Recording | None = None) -> Start:
     """A local mode with the sds of the normal that has its curvature, each given the other coordinates; or, where the density
-    has no mode within reach, a random point of finite density with units of 1: that of a hierarchy which is not decentred climbs without
-    end as its scale goes to 0. recording: of this program, where there is one. Raises StartError."""
+    has no mode within reach, a random point of finite density with units of 1. Where the climb ended on a slope, which is how it ends for
+    a hierarchy whose density has no bound as its scale goes to 0: of the two the one about which a normal promises the greater evidence
+    bound. recording: of this program, where there is one. Raises StartError."""
     density = LogDensity(program, recording=recording)
     begin = density.initial(key, radius=0.1)[0]
+    anywhere = Start(begin, torch.ones_like(begin))
     centre = _climbed(density, begin)
     curvature = _curvature(density, centre)
     if curvature is None or not bool((curvature > 0).all()):
-        return Start(begin, torch.ones_like(begin))
-    unit = curvature.rsqrt()
-    slope = density.value_and_grad(centre[None])[1][0] * unit
-    return Start(centre, unit) if bool((slope.abs() < LEVEL).all()) else Start(begin, torch.ones_like(begin))
+        return anywhere
+    climbed = Start(centre, curvature.rsqrt())
+    slope = density.value_and_grad(centre[None])[1][0] * climbed.unit
+    if bool((slope.abs() < LEVEL).all()):
+        return climbed
+    return max(climbed, anywhere, key=lambda start: _bound(density, start, key))
+
+
+def _bound(density: LogDensity, start: Start, key: Key) -> float:
+    """The evidence bound of a normal about a start, a unit wide, nats, up to a constant; by the median of its draws, as the scale of the
+    guide soon leaves out tails that are hardly possible."""
+    noise = Key(key.seed, chains=tuple(range(DRAWS))).normal(nth(START, 1), (DRAWS, len(start.centre)))
+    values = density.value_and_grad(start.centre + start.unit * noise.to(start.centre))[0]
+    return float(torch.where(values.isfinite(), values, -FAR).median() + start.unit.log().sum())
 
 
 def _climbed(density: LogDensity, begin: Tensor) -> Tensor:
