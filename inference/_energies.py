@@ -60,6 +60,10 @@ class EnergyTarget(Unobserved):
             self._runs[name] = self.graph(function, params, *inputs)
         return self._runs[name]([*params.values(), *inputs])
 
+    def log_densities(self, at: Tensor, params: Point) -> Tensor:
+        """(n, dim) -> (n,), nats."""
+        return self.run("log density", lambda params, at: [self.log_density(at, params)], params, at)[0]
+
     def descent(self, params: Point, *inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss () and its gradient by name."""
         self.evaluations += sum(len(t) for t in inputs[:1])

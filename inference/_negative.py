@@ -58,10 +58,7 @@ class ByLangevin:
         return {n: t for n, t in end._asdict().items() if t is not None}
 
     def log_density(self, chains: Chains, params: Point) -> Tensor:
-        return self.target.run("log density", self._log_density, params, chains["position"])[0]
-
-    def _log_density(self, params: Point, position: Tensor) -> list[Tensor]:
-        return [self.target.log_density(position * self.target.unit, params)]
+        return self.target.log_densities(self.places(chains), params)
 
     def _score(self, params: Point, position: Tensor) -> list[Tensor]:
         at = position.detach().requires_grad_()
@@ -92,7 +89,7 @@ class ByEngine:
         return {"position": block.state.position.to(where)}
 
     def log_density(self, chains: Chains, params: Point) -> Tensor:
-        raise NotImplementedError("the ladder of chains that an engine moves has one level")
+        return self.target.log_densities(self.places(chains), params)
 
     def places(self, chains: Chains) -> Tensor:
         return chains["position"]

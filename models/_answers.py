@@ -109,9 +109,7 @@ class Answers(Family):
         targets, given = self._targets(targets), self._given(evidence)
         hidden = tuple(t for t in targets if t not in given.values)
         query = Query(hidden, frozenset(given.values), joint=len(hidden) == 1)
-        answer = self._answer(query, given, marginals=not query.joint)
-        if not answer.possible:
-            self._refuse_impossible(answer.log_value, given)
+        answer = self._posterior(query, given, marginals=not query.joint)
         if query.joint:
             found = {hidden[0]: answer.log_value.softmax(-1)}
         else:
@@ -131,8 +129,7 @@ class Answers(Family):
         targets, given = self._targets(targets), self._given(evidence)
         if seen := [t for t in targets if t in given.values]:
             raise ProgramError(f"{', '.join(map(repr, seen))} is both a target and evidence; leave it out of the targets")
-        log = self._answer(Query(tuple(sorted(targets)), frozenset(given.values), joint=True), given).log_value
-        self._refuse_impossible(log, given)
+        log = self._posterior(Query(tuple(sorted(targets)), frozenset(given.values), joint=True), given).log_value
         probs = log.flatten(1).softmax(-1).reshape(log.shape)
         probs = probs.permute(0, *(1 + sorted(targets).index(t) for t in targets))
         return probs if given.many else probs[0]
@@ -197,6 +194,13 @@ class Answers(Family):
 
     def _answer(self, query: Query, given: "Given", *, marginals: bool = False) -> Answer:
         return self._pattern(query)(self._vector(), given.values, given.rows, marginals=marginals)
+
+    def _posterior(self, query: Query, given: "Given", *, marginals: bool = False) -> Answer:
+        """The answer; raises ZeroProbabilityError."""
+        answer = self._answer(query, given, marginals=marginals)
+        if not answer.possible:
+            self._refuse_impossible(answer.log_value, given)
+        return answer
 
     def _refuse_impossible(self, log_evidence: Tensor, given: "Given") -> None:
         """Raise ZeroProbabilityError at the first impossible row of (n,) or (n, *states), and name the variable that makes it so."""

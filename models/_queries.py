@@ -21,7 +21,7 @@ from ..errors import CostError, EliminationError
 from ._conditionals import Conditional, Table, table_of_law
 from ._contraction import Contraction, Load
 
-__all__ = ["Answer", "Evidence", "Numbers", "Pattern", "Query", "Variables"]
+__all__ = ["Answer", "Numbers", "Pattern", "Query", "Variables"]
 
 _version = attrgetter("_version")
 CHUNK = 2**28  # bytes of the largest table that one batch of rows may take, where logarithms are needed

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import Transform, biject_to
 from torch.distributions.transforms import AffineTransform, ComposeTransform, IndependentTransform
 
-__all__ = ["bijection_to", "support_of_law", "unconstrained_shape"]
+__all__ = ["bijection_of", "bijection_to", "support_of_law", "unconstrained_shape"]
 
 WRAPPED = (dist.Independent, dist.MaskedDistribution, dist.ExpandedDistribution)
 OF_ANGLES = (torch.distributions.VonMises, dist.SineBivariateVonMises, dist.SineSkewed)
@@ -30,6 +30,11 @@ def support_of_law(law: Any) -> Any:
         return law.support
     angles = constraints.interval(-math.pi, math.pi)
     return constraints.independent(angles, law.event_dim) if law.event_dim else angles
+
+
+def bijection_of(law: Any) -> Transform:
+    """To the support of a distribution. Raises what `bijection_to` raises."""
+    return bijection_to(support_of_law(law))
 
 
 def bijection_to(support: Any) -> Transform:
@@ -73,7 +78,7 @@ class LowerCholesky(Transform):
     def _call(self, x: Tensor) -> Tensor:
         n = _side(x.shape[-1])
         place = torch.full((n, n), x.shape[-1])  # of the zero
-        place[_diagonal(n)] = torch.arange(n)
+        place[torch.arange(n), torch.arange(n)] = torch.arange(n)
         place[_below(n)] = torch.arange(n, x.shape[-1])
         numbers = torch.cat([x[..., :n].exp(), x[..., n:], torch.zeros_like(x[..., :1])], -1)
         return numbers[..., place.to(x.device)]
@@ -110,10 +115,6 @@ class Gram(Transform):
 
 def _side(numbers: int) -> int:
     return (math.isqrt(8 * numbers + 1) - 1) // 2
-
-
-def _diagonal(n: int) -> tuple[Tensor, Tensor]:
-    return torch.arange(n), torch.arange(n)
 
 
 def _below(n: int) -> tuple[Tensor, Tensor]:

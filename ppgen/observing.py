@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .bijections import bijection_to
+from .bijections import bijection_of, unconstrained_shape
 from .chains import chain_of
 from .errors import DataError, SupportError
 
@@ -43,10 +43,10 @@ def _inside(fn: Any) -> Tensor | None:
     """Some value in the support of a distribution, None where there is no telling."""
     if not fn.support.is_discrete:
         try:
-            transform = bijection_to(fn.support)
+            transform = bijection_of(fn)
         except NotImplementedError:
             return None
-        shape = transform.inverse_shape(fn.batch_shape + fn.event_shape)
+        shape = unconstrained_shape(transform, fn.batch_shape + fn.event_shape)
         return transform(torch.zeros(shape))
     if fn.has_enumerate_support:
         return fn.enumerate_support(expand=False)[0]

@@ -16,7 +16,7 @@ import torch
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
-from .bijections import bijection_to, support_of_law
+from .bijections import bijection_of
 from .errors import EngineError, GuideError, ProgramError
 from .guides import FlatGuide
 from .mode import Start
@@ -94,7 +94,7 @@ class _At(Messenger):
         site, fn = self.sites.get(msg["name"]), msg["fn"]
         if site is None or site.place is None or msg["is_observed"] or msg["done"]:
             return
-        transform: Any = bijection_to(support_of_law(fn))
+        transform: Any = bijection_of(fn)
         free = self.position[site.place].reshape(site.unconstrained_shape)
         value = transform(free)
         pyro.factor(f"{msg['name']}_density", fn.log_prob(value) + transform.log_abs_det_jacobian(free, value))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import torch
 from torch import Tensor
 
-from .bijections import bijection_to, support_of_law
+from .bijections import bijection_of
 from .errors import RecordingError
 from .holding import Holding
 from .joint import Joint
@@ -320,7 +320,7 @@ class AtValues(FromValues):
         value, latent = super().latent_value(msg)
         if latent is None:
             raise RecordingError(f"site {msg['name']!r} is discrete and was not enumerated")
-        back = bijection_to(support_of_law(msg["fn"])).inv(value)
+        back = bijection_of(msg["fn"]).inv(value)
         at = self.layout[msg["name"]]
         if at.rows is not None:
             back = back.reshape(max(at.shape[: len(at.shape) - at.event_dim].numel(), 1), -1)[at.rows]

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions import Dirichlet, Distribution
 from torch.utils._pytree import tree_flatten
 
-from .bijections import bijection_to, unconstrained_shape
+from .bijections import bijection_of, unconstrained_shape
 from .chains import chain_of
 from .errors import RecordingError
 from .expressions import Expressions, module_of
@@ -346,7 +346,7 @@ def _other_value(value: Tensor, law: Any, generator: torch.Generator) -> Tensor:
         drawn = law.sample()
         return drawn.reshape(value.shape) if drawn.numel() == value.numel() else drawn.expand(value.shape).clone()
     if law is not None and value.is_floating_point():  # a Delta may be at whole numbers and say that its support is the reals
-        transform = bijection_to(law.support)
+        transform = bijection_of(law)
         shape = unconstrained_shape(transform, value.shape)
         return transform(torch.rand(shape, generator=generator, dtype=value.dtype) * 2 - 1)
     if value.dtype == torch.bool:

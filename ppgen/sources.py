@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Transform
 
-from .bijections import bijection_to, support_of_law, unconstrained_shape
+from .bijections import bijection_of, unconstrained_shape
 from .errors import EliminationError, GuideError, ProgramError, RecordingError
 from .handler import Evaluation
 from .observing import missing_rows
@@ -19,7 +19,7 @@ __all__ = ["FromGuide", "FromPosition", "FromUniform", "FromValues", "Outline"]
 def bijection(name: str, fn: Any) -> Transform:
     """From unconstrained space to the support of a site."""
     try:
-        return bijection_to(support_of_law(fn))
+        return bijection_of(fn)
     except NotImplementedError as error:
         raise ProgramError(
             f"site {name!r} ({distribution_name(fn)}) has the support {fn.support}, to which there is no bijection here; write it as a "
